@@ -1,0 +1,293 @@
+//! Options of an engine, with their defaults and limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cors::Cors;
+use crate::gate::Gate;
+use crate::handshake::TrustedProxies;
+use crate::id::{IdGenerator, RandomIds};
+
+/// Options of an engine. Start from [`Config::default`] and change fields.
+///
+/// Where Node's server has a default, it is the same here.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The path that is answered, with or without a slash at the end. Default `/socket.io`.
+    pub path: String,
+    /// Time between a pong and the next ping. Default 25 s.
+    pub ping_interval: Duration,
+    /// How long a pong may take. Default 20 s.
+    pub ping_timeout: Duration,
+    /// How long the probe of an upgrade may take. Default 10 s.
+    pub upgrade_timeout: Duration,
+    /// How long a close waits for what is still queued to be fetched. Default 30 s.
+    pub close_timeout: Duration,
+    /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
+    pub max_payload: usize,
+    /// The transports that are offered. Default both.
+    pub transports: Transports,
+    /// Whether a polling client may move to WebSocket. Default true.
+    pub allow_upgrades: bool,
+    /// Whether polling replies are compressed (gzip, deflate) when the client accepts it. Default true.
+    pub http_compression: bool,
+    /// The smallest polling reply that is compressed, in bytes. Default 1024.
+    pub compression_threshold: usize,
+    /// A cookie with the session id, set by the reply to the first request. Default none.
+    pub cookie: Option<Cookie>,
+    /// Which origins may connect. Default same origin only.
+    pub cors: Cors,
+    /// Whose forwarding headers are believed. Default nobody's.
+    pub trusted_proxies: TrustedProxies,
+    /// Decides whether a session may be opened. Default everybody's.
+    pub gate: Option<Arc<dyn Gate>>,
+    /// What may be queued for one client.
+    pub send_queue: SendQueue,
+    /// Makes session ids.
+    pub ids: Arc<dyn IdGenerator>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: "/socket.io".into(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(30),
+            max_payload: 1_000_000,
+            transports: Transports::ALL,
+            allow_upgrades: true,
+            http_compression: true,
+            compression_threshold: 1024,
+            cookie: None,
+            cors: Cors::default(),
+            trusted_proxies: TrustedProxies::default(),
+            gate: None,
+            send_queue: SendQueue::default(),
+            ids: Arc::new(RandomIds::default()),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("path", &self.path)
+            .field("ping_interval", &self.ping_interval)
+            .field("ping_timeout", &self.ping_timeout)
+            .field("max_payload", &self.max_payload)
+            .field("transports", &self.transports)
+            .field("allow_upgrades", &self.allow_upgrades)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Checks that the values make sense and brings the path into its one form (a slash before, none after).
+    ///
+    /// # Errors
+    /// A sentence that names the option and what is wrong with it.
+    pub fn validated(mut self) -> Result<Self, ConfigError> {
+        let path = self.path.trim_matches('/');
+        if path.is_empty() {
+            return Err(ConfigError("path must not be empty".into()));
+        }
+        self.path = format!("/{path}");
+        for (name, value) in [
+            ("ping_interval", self.ping_interval),
+            ("ping_timeout", self.ping_timeout),
+            ("upgrade_timeout", self.upgrade_timeout),
+        ] {
+            if value < Duration::from_millis(1) {
+                return Err(ConfigError(format!("{name} must be at least one millisecond")));
+            }
+        }
+        if self.max_payload == 0 {
+            return Err(ConfigError("max_payload must be at least one byte".into()));
+        }
+        if !self.transports.polling && !self.transports.websocket {
+            return Err(ConfigError("transports must name polling, websocket or both".into()));
+        }
+        if self.send_queue.max_packets == 0 || self.send_queue.max_bytes == 0 {
+            return Err(ConfigError("the send queue needs room for at least one packet".into()));
+        }
+        if let Some(cookie) = &self.cookie {
+            cookie.validate()?;
+        }
+        self.cors.validate()?;
+        Ok(self)
+    }
+
+    pub(crate) fn upgrades(&self) -> bool {
+        self.allow_upgrades && self.transports.websocket
+    }
+}
+
+/// An option has a value that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub(crate) String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Which transports are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transports {
+    /// HTTP long-polling.
+    pub polling: bool,
+    /// WebSocket.
+    pub websocket: bool,
+}
+
+impl Transports {
+    /// Polling and WebSocket.
+    pub const ALL: Self = Self { polling: true, websocket: true };
+    /// Only HTTP long-polling.
+    pub const POLLING: Self = Self { polling: true, websocket: false };
+    /// Only WebSocket.
+    pub const WEBSOCKET: Self = Self { polling: false, websocket: true };
+}
+
+/// What may be queued for one client, and what happens when it is more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendQueue {
+    /// Packets at most. Default 8192.
+    pub max_packets: usize,
+    /// Bytes at most. Default 16 MiB. One message alone may be larger.
+    pub max_bytes: usize,
+    /// What happens to a client that reads too slowly.
+    pub overflow: Overflow,
+}
+
+impl Default for SendQueue {
+    fn default() -> Self {
+        Self { max_packets: 8192, max_bytes: 16 << 20, overflow: Overflow::default() }
+    }
+}
+
+/// What happens when a client's queue is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The client is closed, with a reason of its own: nothing is lost silently.
+    #[default]
+    Close,
+    /// Volatile messages are dropped first, the oldest before the others; if that is not enough the client is closed.
+    DropVolatile,
+    /// The send fails and the message is dropped; the sender is told and may wait until the queue has room.
+    Refuse,
+}
+
+/// The session cookie of the handshake reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cookie {
+    /// Its name. Default `io`.
+    pub name: String,
+    /// Attributes after the value, such as `Path=/` or `Secure`; a value of `None` is a bare attribute.
+    pub attributes: Vec<(String, Option<String>)>,
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Self {
+            name: "io".into(),
+            attributes: vec![
+                ("Path".into(), Some("/".into())),
+                ("HttpOnly".into(), None),
+                ("SameSite".into(), Some("Lax".into())),
+            ],
+        }
+    }
+}
+
+impl Cookie {
+    /// A cookie called `name` with the attributes `Path=/; HttpOnly; SameSite=Lax`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Adds an attribute, or replaces the one of that name.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: Option<&str>) -> Self {
+        let name = name.into();
+        self.attributes.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        self.attributes.push((name, value.map(Into::into)));
+        self
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let clean = |text: &str| text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b';');
+        let token = |text: &str| !text.is_empty() && clean(text) && !text.contains(['=', ' ', ',']);
+        if !token(&self.name) {
+            return Err(ConfigError(format!("{:?} cannot be the name of a cookie", self.name)));
+        }
+        for (name, value) in &self.attributes {
+            if !token(name) || !value.as_deref().is_none_or(clean) {
+                return Err(ConfigError(format!("the cookie attribute {name:?} has characters that are not allowed")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn header(&self, id: &str, secure: bool) -> String {
+        let mut text = format!("{}={id}", self.name);
+        for (name, value) in &self.attributes {
+            text.push_str("; ");
+            text.push_str(name);
+            if let Some(value) = value {
+                text.push('=');
+                text.push_str(value);
+            }
+        }
+        if secure && !self.attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case("secure")) {
+            text.push_str("; Secure");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        config.validated().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_named() {
+        assert!(rejected(|c| c.ping_interval = Duration::ZERO).contains("ping_interval"));
+        assert!(rejected(|c| c.max_payload = 0).contains("max_payload"));
+        assert!(rejected(|c| c.path = "//".into()).contains("path"));
+        assert!(rejected(|c| c.transports = Transports { polling: false, websocket: false }).contains("transports"));
+        assert!(rejected(|c| c.cookie = Some(Cookie::named("a;b"))).contains("cookie"));
+        assert!(
+            rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", Some("/\r\nX: y")))).contains("Path")
+        );
+    }
+
+    #[test]
+    fn the_path_has_one_form() {
+        let mut config = Config::default();
+        config.path = "ws/".into();
+        assert_eq!(config.validated().unwrap().path, "/ws");
+    }
+
+    #[test]
+    fn the_cookie_is_secure_over_tls() {
+        assert_eq!(Cookie::default().header("x", false), "io=x; Path=/; HttpOnly; SameSite=Lax");
+        assert!(Cookie::default().header("x", true).ends_with("; Secure"));
+    }
+}

@@ -1,0 +1,359 @@
+//! The engine: all sessions, their clock and what they have in common.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use http::request::Parts;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use wirebird_proto::engine_io::OpenPacket;
+
+use crate::config::{Config, ConfigError};
+use crate::handshake::Handshake;
+use crate::id::Id;
+use crate::message::{Message, Outgoing};
+use crate::reason::CloseReason;
+use crate::session::{Link, Session};
+use crate::timer::{Closed, Expire, Millis, Timers};
+use crate::transport::Transport;
+
+/// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
+///
+/// Calls for one session follow one another; those for different sessions come from any number of threads. No lock is
+/// held during a call, so every method of the engine may be called from inside. A panic ends with the call.
+pub trait Handler: Send + Sync + 'static {
+    /// A session was opened.
+    fn open(&self, session: &Arc<Session>) {
+        let _ = session;
+    }
+
+    /// A message came in.
+    fn message(&self, session: &Arc<Session>, message: Message);
+
+    /// The session moved to another transport.
+    fn upgraded(&self, session: &Arc<Session>) {
+        let _ = session;
+    }
+
+    /// The session ended. Called once for each that was opened.
+    fn close(&self, session: &Arc<Session>, reason: CloseReason);
+
+    /// A request was refused.
+    fn refused(&self, refusal: &Refusal<'_>) {
+        let _ = refusal;
+    }
+}
+
+/// A request that was refused, for logs and metrics.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refusal<'a> {
+    /// The HTTP status of the answer.
+    pub status: http::StatusCode,
+    /// The Engine.IO error code, if there is one for it.
+    pub code: Option<u8>,
+    /// What is wrong, in words for the operator.
+    pub message: &'a str,
+    /// The request.
+    pub parts: &'a Parts,
+}
+
+/// An Engine.IO server. Cheap to clone; making one starts nothing.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) timers: Arc<Timers>,
+    sessions: DashMap<Id, Arc<Session>>,
+    base: Instant,
+    /// What [`Engine::tick`] was told last; only counts where no runtime drives the engine.
+    ticked: AtomicU64,
+    runtime: OnceLock<Handle>,
+    closing: AtomicBool,
+    stopped: AtomicBool,
+    emptied: Notify,
+    dropped: AtomicU64,
+    /// When a refused origin was last logged, so that a flood of them is not a flood of logs.
+    pub(crate) refused_origins: Mutex<Vec<(String, Instant)>>,
+}
+
+impl Engine {
+    /// An engine that hands what comes in to `handler`.
+    ///
+    /// # Errors
+    /// When an option has a value that cannot work.
+    pub fn new(config: Config, handler: Arc<dyn Handler>) -> Result<Self, ConfigError> {
+        let shared = Arc::new(Shared {
+            config: config.validated()?,
+            handler,
+            timers: Arc::default(),
+            sessions: DashMap::new(),
+            base: Instant::now(),
+            ticked: AtomicU64::new(0),
+            runtime: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            emptied: Notify::new(),
+            dropped: AtomicU64::new(0),
+            refused_origins: Mutex::default(),
+        });
+        Ok(Self { shared })
+    }
+
+    /// The options.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Lets the runtime of the caller drive timers. Called by the drivers of this crate at the first request; without
+    /// it, time passes only by [`Engine::tick`], and everything happens in the caller's thread.
+    ///
+    /// Does nothing outside a tokio runtime, and nothing the second time.
+    pub fn attach_runtime(&self) {
+        if self.shared.runtime.get().is_some() {
+            return;
+        }
+        if let Ok(handle) = Handle::try_current()
+            && self.shared.runtime.set(handle.clone()).is_ok()
+        {
+            handle.spawn(run_timers(self.shared.timers.clone(), self.shared.base));
+        }
+    }
+
+    /// The runtime that drives the engine, if one does.
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.shared.runtime.get()
+    }
+
+    /// Time passes: runs every deadline up to `now`. For engines without a runtime.
+    pub fn tick(&self, now: Instant) {
+        let now = now.saturating_duration_since(self.shared.base).as_millis() as Millis;
+        self.shared.ticked.fetch_max(now, Ordering::AcqRel);
+        self.shared.timers.expire_due(now);
+    }
+
+    /// When [`Engine::tick`] is to be called next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.shared.timers.next_due().map(|due| self.shared.base + Duration::from_millis(due))
+    }
+
+    /// The engine's clock, in milliseconds since it was made.
+    pub fn now(&self) -> Millis {
+        self.shared.now()
+    }
+
+    /// Calls `owner.expire(token, …)` once, at `at` or up to 8 ms later.
+    pub fn schedule(&self, at: Millis, owner: std::sync::Weak<dyn Expire>, token: u64) {
+        self.shared.timers.schedule(at, owner, token);
+    }
+
+    /// Runs `job` where user code may run: in a task of its own, or here where there is no runtime.
+    pub fn offload(&self, job: impl FnOnce() + Send + 'static) {
+        self.shared.offload(job);
+    }
+
+    /// A session by its id.
+    pub fn session(&self, id: &str) -> Option<Arc<Session>> {
+        self.shared.sessions.get(&Id::new(id)?).map(|entry| entry.value().clone())
+    }
+
+    /// All sessions, as they were at some moment of the call.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.shared.sessions.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// How many sessions there are, those that still send their last packets included.
+    pub fn session_count(&self) -> usize {
+        self.shared.sessions.len()
+    }
+
+    /// How many messages were dropped by the policy for slow clients, volatile ones included.
+    pub fn dropped_messages(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Opens a session on a transport that carries packets both ways: a WebSocket, or the memory of this process. The
+    /// OPEN packet is the first that waits for it. `None` when the engine is closing or no id can be had.
+    pub fn open(&self, handshake: Arc<Handshake>, transport: Arc<dyn Transport>) -> Option<Arc<Session>> {
+        self.open_as(self.next_id()?, handshake, transport)
+    }
+
+    pub(crate) fn open_as(
+        &self,
+        id: Id,
+        handshake: Arc<Handshake>,
+        transport: Arc<dyn Transport>,
+    ) -> Option<Arc<Session>> {
+        let session = self.create(id, handshake, Link::Stream(transport))?;
+        session.send_open(Outgoing::open(&self.open_json(&session, &[])));
+        self.shared.announce(&session);
+        Some(session)
+    }
+
+    /// Opens a session on polling; returns it and the body of the first reply.
+    pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, String)> {
+        let session = self.create(self.next_id()?, handshake, Link::Polling { polled: false, waker: None })?;
+        let upgrades: &[&str] = if self.shared.config.upgrades() { &["websocket"] } else { &[] };
+        let body = format!("0{}", self.open_json(&session, upgrades));
+        self.shared.announce(&session);
+        Some((session, body))
+    }
+
+    pub(crate) fn next_id(&self) -> Option<Id> {
+        self.shared.config.ids.generate().ok()
+    }
+
+    fn create(&self, id: Id, handshake: Arc<Handshake>, link: Link) -> Option<Arc<Session>> {
+        if self.is_closing() {
+            return None;
+        }
+        let session = Session::new(id, handshake, self.shared.clone(), link);
+        self.shared.sessions.insert(id, session.clone());
+        Some(session)
+    }
+
+    fn open_json(&self, session: &Session, upgrades: &[&str]) -> String {
+        let config = &self.shared.config;
+        OpenPacket {
+            sid: session.id().as_str(),
+            upgrades,
+            ping_interval: config.ping_interval,
+            ping_timeout: config.ping_timeout,
+            max_payload: config.max_payload,
+        }
+        .to_json()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether the engine has been told to close.
+    pub fn is_closing(&self) -> bool {
+        self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Closes every session with the reason "server shutting down" and opens no new ones.
+    pub fn begin_close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        for session in self.sessions() {
+            session.close(CloseReason::ServerShutdown);
+        }
+    }
+
+    /// Resolves when no session is left.
+    pub fn emptied(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.shared.clone();
+        async move {
+            loop {
+                let notified = shared.emptied.notified();
+                if shared.sessions.is_empty() {
+                    return;
+                }
+                notified.await;
+            }
+        }
+    }
+
+    /// Drops what is left: no timer fires and no call reaches the handler from now on. Idempotent.
+    pub fn stop(&self) {
+        self.begin_close();
+        for session in self.sessions() {
+            session.finish();
+        }
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.timers.close();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("sessions", &self.session_count()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Millis {
+        if self.runtime.get().is_some() {
+            since(self.base)
+        } else {
+            self.ticked.load(Ordering::Acquire)
+        }
+    }
+
+    pub(crate) fn offload(&self, job: impl FnOnce() + Send + 'static) {
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        match self.runtime.get() {
+            Some(handle) => {
+                handle.spawn(async move { job() });
+            }
+            None => job(),
+        }
+    }
+
+    fn announce(&self, session: &Arc<Session>) {
+        tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
+        let call = std::panic::AssertUnwindSafe(|| self.handler.open(session));
+        if std::panic::catch_unwind(call).is_err() {
+            tracing::error!(target: "wirebird::engineio", "a handler of the engine panicked");
+        }
+    }
+
+    pub(crate) fn forget(&self, id: Id) {
+        if self.sessions.remove(&id).is_some() && self.sessions.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    pub(crate) fn count_dropped(&self, messages: usize) {
+        if messages > 0 {
+            self.dropped.fetch_add(messages as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.timers.close();
+    }
+}
+
+/// Milliseconds since `base` by tokio's clock, which tests can pause.
+fn since(base: Instant) -> Millis {
+    tokio::time::Instant::now().into_std().saturating_duration_since(base).as_millis() as Millis
+}
+
+/// Runs deadlines until the engine stops or is dropped.
+async fn run_timers(timers: Arc<Timers>, base: Instant) {
+    loop {
+        let mut sleep = None;
+        let open = poll_fn(|cx| match timers.next_due_or_wake(cx.waker()) {
+            Err(Closed) => Poll::Ready(false),
+            Ok(None) => Poll::Pending,
+            Ok(Some(due)) => {
+                let wait = Duration::from_millis(due.saturating_sub(since(base)));
+                let mut pause = Box::pin(tokio::time::sleep(wait));
+                let done = pause.as_mut().poll(cx).map(|()| true);
+                sleep = Some(pause);
+                done
+            }
+        })
+        .await;
+        if !open {
+            return;
+        }
+        timers.expire_due(since(base));
+    }
+}

@@ -1,0 +1,269 @@
+//! The request that opened a session, kept for the session's whole life.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Method, Version, request};
+
+/// The address of the peer of a connection; a listener puts it into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// The local address of a connection; a listener puts it into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalAddr(pub SocketAddr);
+
+/// Marks a request that came over TLS; a listener puts it into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Secure;
+
+/// The request that opened a session: method, URI, version, headers, addresses and the extensions that middleware
+/// left in it.
+///
+/// Everything is copied out of the HTTP request, so that no read buffer stays alive, and headers are kept as one
+/// block of text.
+#[derive(Debug)]
+pub struct Handshake {
+    method: Method,
+    version: Version,
+    uri: Box<str>,
+    /// `name: value\r\n`, in the order of the request.
+    headers: Box<[u8]>,
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    secure: bool,
+    issued: SystemTime,
+    extensions: Extensions,
+}
+
+impl Handshake {
+    /// Copies what is needed out of `parts`; the extensions are moved. `proxies` says whose forwarding headers count.
+    pub fn new(parts: &mut request::Parts, proxies: &TrustedProxies) -> Self {
+        let mut headers = Vec::new();
+        for (name, value) in &parts.headers {
+            headers.extend_from_slice(name.as_str().as_bytes());
+            headers.extend_from_slice(b": ");
+            headers.extend_from_slice(value.as_bytes());
+            headers.extend_from_slice(b"\r\n");
+        }
+        let direct = parts.extensions.get::<PeerAddr>().map(|p| p.0);
+        let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+        let forwarded = proxies.trusts(direct).then(|| Forwarded::read(&parts.headers)).unwrap_or_default();
+        Self {
+            method: parts.method.clone(),
+            version: parts.version,
+            uri: parts.uri.to_string().into(),
+            headers: headers.into(),
+            peer: forwarded.client.map(|ip| SocketAddr::new(ip, 0)).or(direct),
+            local: parts.extensions.get::<LocalAddr>().map(|l| l.0),
+            secure: forwarded.secure.unwrap_or(secure),
+            issued: SystemTime::now(),
+            extensions: std::mem::take(&mut parts.extensions),
+        }
+    }
+
+    /// The request method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The HTTP version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request's URI as it came.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// The path of the URI.
+    pub fn path(&self) -> &str {
+        let uri = match self.uri.find("://") {
+            Some(at) => self.uri[at + 3..].find('/').map_or("/", |slash| &self.uri[at + 3 + slash..]),
+            None => &self.uri,
+        };
+        uri.split('?').next().unwrap_or(uri)
+    }
+
+    /// The raw query string, without `?`; empty when there is none.
+    pub fn query_string(&self) -> &str {
+        self.uri.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// All query parameters, decoded, in order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query_string().as_bytes())
+    }
+
+    /// The first value of a header as text; `None` when it is absent or not visible ASCII. `name` is matched without
+    /// regard to case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// All headers in the order of the request, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.split(|b| *b == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            let colon = line.iter().position(|b| *b == b':')?;
+            Some((std::str::from_utf8(&line[..colon]).ok()?, line.get(colon + 2..)?))
+        })
+    }
+
+    /// All headers as a map.
+    pub fn header_map(&self) -> HeaderMap {
+        self.headers()
+            .filter_map(|(name, value)| {
+                Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+            })
+            .collect()
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.headers()
+            .filter(|(key, _)| *key == "cookie")
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The client's address: the peer of the connection, or what a trusted proxy says.
+    ///
+    /// `None` when the listener gave none: [`PeerAddr`] says how to give it.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The address the connection came in on.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Whether the client speaks TLS (to us, or to a trusted proxy).
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// When the request came.
+    pub fn issued(&self) -> SystemTime {
+        self.issued
+    }
+
+    /// What middleware put into the request's extensions.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// One extension, by type.
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
+    }
+}
+
+/// Whose `X-Forwarded-For`, `-Proto` and `-Host` headers are believed. Nobody's by default, because any client can
+/// send them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustedProxies {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those of connections that come from these addresses.
+    Addrs(Vec<IpAddr>),
+    /// Everybody's: only for a server that can be reached through its proxy alone.
+    All,
+}
+
+impl TrustedProxies {
+    /// Whether forwarding headers of a connection from `peer` count.
+    pub fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Addrs(addrs) => peer.is_some_and(|p| addrs.contains(&p.ip().to_canonical())),
+        }
+    }
+}
+
+/// What a proxy says of the client.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) secure: Option<bool>,
+    pub(crate) proto: Option<String>,
+    pub(crate) host: Option<String>,
+}
+
+impl Forwarded {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let first = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            Some(value.split(',').next().unwrap_or(value).trim().to_owned()).filter(|v| !v.is_empty())
+        };
+        let proto = first("x-forwarded-proto");
+        Self {
+            // The last entry is the one that the trusted proxy itself added; those before it came from the client.
+            client: headers
+                .get("x-forwarded-for")
+                .and_then(|v| v.to_str().ok())
+                .and_then(|v| v.rsplit(',').next()?.trim().parse().ok()),
+            secure: proto.as_deref().map(|p| p.eq_ignore_ascii_case("https") || p == "wss"),
+            proto,
+            host: first("x-forwarded-host"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(proxies: &TrustedProxies) -> Handshake {
+        let request = http::Request::get("/socket.io/?EIO=4&name=a%20b&name=c")
+            .header("Cookie", "a=1; session=xyz")
+            .header("X-Two", "1")
+            .header("X-Two", "2")
+            .header("X-Forwarded-For", "6.6.6.6, 10.1.2.3")
+            .header("X-Forwarded-Proto", "https")
+            .extension(PeerAddr("127.0.0.1:4000".parse().unwrap()))
+            .body(())
+            .unwrap();
+        Handshake::new(&mut request.into_parts().0, proxies)
+    }
+
+    #[test]
+    fn request_data_is_kept_as_received() {
+        let shake = handshake(&TrustedProxies::None);
+        assert_eq!(shake.path(), "/socket.io/");
+        assert_eq!(shake.query("name").as_deref(), Some("a b"));
+        assert_eq!(shake.query_pairs().count(), 3);
+        assert_eq!(shake.header("COOKIE"), Some("a=1; session=xyz"));
+        assert_eq!(shake.cookie("session"), Some("xyz"));
+        assert_eq!(shake.headers().filter(|(name, _)| *name == "x-two").count(), 2);
+        assert_eq!(shake.header_map().get_all("x-two").iter().count(), 2);
+        assert_eq!(shake.peer_addr(), Some("127.0.0.1:4000".parse().unwrap()));
+        assert!(!shake.is_secure());
+    }
+
+    #[test]
+    fn forwarding_headers_count_only_from_trusted_proxies() {
+        let trusted = TrustedProxies::Addrs(vec!["127.0.0.1".parse().unwrap()]);
+        assert_eq!(handshake(&trusted).peer_addr().unwrap().ip().to_string(), "10.1.2.3");
+        assert!(handshake(&trusted).is_secure());
+        let other = TrustedProxies::Addrs(vec!["10.0.0.1".parse().unwrap()]);
+        assert_eq!(handshake(&other).peer_addr().unwrap().ip().to_string(), "127.0.0.1");
+    }
+}

@@ -1,0 +1,123 @@
+//! Compression of polling replies.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http::header::{ACCEPT_ENCODING, HeaderMap};
+
+use crate::config::Config;
+
+/// How a reply may be compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encoding {
+    format: Option<Format>,
+    enabled: bool,
+    threshold: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    /// What the client prefers of gzip and deflate by its `Accept-Encoding`; gzip when both are equal.
+    pub(crate) fn negotiate(config: &Config, headers: &HeaderMap) -> Self {
+        let enabled = config.http_compression;
+        let format = if enabled { preferred(headers) } else { None };
+        Self { format, enabled, threshold: config.compression_threshold }
+    }
+
+    /// Whether the reply depends on the request's `Accept-Encoding`.
+    pub(crate) fn varies(self) -> bool {
+        self.enabled
+    }
+
+    /// The body to send and its `Content-Encoding`, if any.
+    pub(crate) fn apply(self, body: Bytes) -> (Bytes, Option<&'static str>) {
+        let Some(format) = self.format.filter(|_| body.len() >= self.threshold) else { return (body, None) };
+        let compressed = match format {
+            Format::Gzip => write(GzEncoder::new(Vec::new(), Compression::fast()), &body, GzEncoder::finish),
+            Format::Deflate => write(ZlibEncoder::new(Vec::new(), Compression::fast()), &body, ZlibEncoder::finish),
+        };
+        match compressed {
+            Ok(smaller) if smaller.len() < body.len() => {
+                let name = if format == Format::Gzip { "gzip" } else { "deflate" };
+                (smaller.into(), Some(name))
+            }
+            _ => (body, None),
+        }
+    }
+}
+
+fn write<W: Write>(
+    mut encoder: W,
+    body: &[u8],
+    finish: impl FnOnce(W) -> std::io::Result<Vec<u8>>,
+) -> std::io::Result<Vec<u8>> {
+    encoder.write_all(body)?;
+    finish(encoder)
+}
+
+fn preferred(headers: &HeaderMap) -> Option<Format> {
+    let mut gzip = None;
+    let mut deflate = None;
+    let mut any = None;
+    for value in headers.get_all(ACCEPT_ENCODING) {
+        for part in value.to_str().unwrap_or_default().split(',') {
+            let mut fields = part.split(';').map(str::trim);
+            let slot = match fields.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => &mut gzip,
+                "deflate" => &mut deflate,
+                "*" => &mut any,
+                _ => continue,
+            };
+            let weight = fields.find_map(|f| f.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
+            *slot = Some(weight.unwrap_or(0.0));
+        }
+    }
+    let weight = |explicit: Option<f32>| explicit.or(any).unwrap_or(0.0);
+    let (gzip, deflate) = (weight(gzip), weight(deflate));
+    if gzip <= 0.0 && deflate <= 0.0 {
+        None
+    } else if gzip >= deflate {
+        Some(Format::Gzip)
+    } else {
+        Some(Format::Deflate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefers(value: &str) -> Option<Format> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
+        preferred(&headers)
+    }
+
+    #[test]
+    fn weights_count_and_zero_forbids() {
+        assert_eq!(prefers("gzip, deflate, br"), Some(Format::Gzip));
+        assert_eq!(prefers("gzip;q=0.5, deflate;q=0.8"), Some(Format::Deflate));
+        assert_eq!(prefers("gzip;q=0"), None);
+        assert_eq!(prefers("br"), None);
+        assert_eq!(prefers("*"), Some(Format::Gzip));
+        assert_eq!(prefers("*, gzip;q=0"), Some(Format::Deflate));
+    }
+
+    #[test]
+    fn only_bodies_over_the_threshold_are_compressed() {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, "gzip".parse().unwrap());
+        let encoding = Encoding::negotiate(&Config::default(), &headers);
+        assert_eq!(encoding.apply(Bytes::from(vec![b'a'; 1023])).1, None);
+        let (body, name) = encoding.apply(Bytes::from(vec![b'a'; 1024]));
+        assert_eq!(name, Some("gzip"));
+        assert!(body.len() < 100);
+    }
+}

@@ -1,0 +1,303 @@
+//! The HTTP side: requests come in as head and body, answers go out as whole responses.
+//!
+//! [`begin`] needs no runtime and no particular server: it looks at a request's head and says what comes next.
+//! [`serve`] drives it for hyper, and for everything built on hyper.
+
+mod compress;
+mod respond;
+mod serve;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use wirebird_proto::websocket;
+
+use crate::cors::{CorsHeaders, forwarded};
+use crate::engine::{Engine, Refusal};
+use crate::handshake::{Handshake, PeerAddr, Secure};
+use crate::id::Id;
+use crate::polling::{Misuse, Poll, Post};
+use crate::session::Session;
+use crate::stream::WebSocket;
+use crate::transport::TransportKind;
+use respond::Refused;
+
+pub use serve::{Fallback, FallbackBody, Listener, handle, serve};
+
+/// What a request's head asks for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// This is the answer.
+    Respond(Response<Bytes>),
+    /// Await the poll, then answer with [`Reply::poll`].
+    Poll(Poll, Reply),
+    /// Read the body, at most `max_payload` bytes of it, deliver it, then answer with [`Reply::posted`].
+    Post(Post, Reply),
+    /// Answer with [`Reply::switching`], then run the WebSocket on the connection.
+    WebSocket(WebSocket, Reply),
+}
+
+/// What the final answer to a request needs to know of it.
+#[derive(Debug)]
+pub struct Reply {
+    cors: CorsHeaders,
+    encoding: compress::Encoding,
+    accept: Option<HeaderValue>,
+    cookie: Option<HeaderValue>,
+}
+
+/// Whether a request's path is the engine's own: the configured one, with or without a slash at its end.
+pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == engine.config().path
+}
+
+/// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
+pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
+    let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
+    let forwarded = forwarded(&engine.config().trusted_proxies, peer, &parts.headers);
+    let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+    let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
+    let authority = parts.uri.authority().map(|a| a.as_str().to_owned());
+    let checked =
+        engine.config().cors.check(&parts.headers, authority.as_deref(), secure, forwarded.as_ref()).await;
+    let cors = match checked {
+        Ok(cors) => cors,
+        Err(refused) => {
+            respond::log_origin(engine, &refused);
+            return Step::Respond(refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::default()));
+        }
+    };
+    if parts.method == Method::OPTIONS {
+        return Step::Respond(respond::preflight(engine, &parts.headers, &cors));
+    }
+    let reply = Reply {
+        cors: cors.clone(),
+        encoding: compress::Encoding::negotiate(engine.config(), &parts.headers),
+        accept: None,
+        cookie: None,
+    };
+    match route(engine, parts, reply).await {
+        Ok(step) => step,
+        Err(refused) => Step::Respond(refuse(engine, parts, &refused, &cors)),
+    }
+}
+
+async fn route(engine: &Engine, parts: &mut Parts, reply: Reply) -> Result<Step, Refused> {
+    if parts.method != Method::GET && parts.method != Method::POST {
+        return Err(Refused::METHOD);
+    }
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let transport = query.transport(engine).ok_or(Refused::TRANSPORT)?;
+    match &query.sid {
+        Some(sid) => {
+            let session = engine.session(sid).ok_or(Refused::SESSION)?;
+            with_session(engine, parts, transport, session, reply)
+        }
+        None => open(engine, parts, transport, &query, reply).await,
+    }
+}
+
+/// The parameters of the protocol, the first of each name; anything else belongs to the application.
+#[derive(Default)]
+struct Query {
+    transport: Option<String>,
+    sid: Option<String>,
+    version: Option<String>,
+}
+
+impl Query {
+    fn parse(raw: &str) -> Self {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            let slot = match &*name {
+                "transport" => &mut query.transport,
+                "sid" => &mut query.sid,
+                "EIO" => &mut query.version,
+                _ => continue,
+            };
+            slot.get_or_insert_with(|| value.into_owned());
+        }
+        query
+    }
+
+    fn transport(&self, engine: &Engine) -> Option<TransportKind> {
+        let enabled = engine.config().transports;
+        match self.transport.as_deref() {
+            Some("polling") if enabled.polling => Some(TransportKind::Polling),
+            Some("websocket") if enabled.websocket => Some(TransportKind::WebSocket),
+            _ => None,
+        }
+    }
+}
+
+async fn open(
+    engine: &Engine,
+    parts: &mut Parts,
+    transport: TransportKind,
+    query: &Query,
+    reply: Reply,
+) -> Result<Step, Refused> {
+    if parts.method != Method::GET {
+        return Err(Refused::HANDSHAKE_METHOD);
+    }
+    let accept = match transport {
+        TransportKind::WebSocket => Some(websocket::accept(parts).map_err(|_| Refused::REQUEST)?),
+        TransportKind::Polling => None,
+    };
+    if query.version.as_deref() != Some("4") {
+        respond::log_version(query.version.as_deref());
+        return Err(Refused::VERSION);
+    }
+    if engine.is_closing() {
+        return Err(Refused::CLOSING);
+    }
+    let proxies = &engine.config().trusted_proxies;
+    let handshake = Arc::new(Handshake::new(parts, proxies));
+    if let Some(gate) = &engine.config().gate {
+        let (decision, pending) = crate::gate::Decision::new();
+        gate.check(handshake.clone(), decision);
+        pending.decided().await.map_err(Refused::forbidden)?;
+    }
+    let secure = handshake.is_secure();
+    if let Some(accept) = accept {
+        let id = engine.next_id().ok_or(Refused::CLOSING)?;
+        let reply = Reply { accept: Some(accept), cookie: cookie(engine, id, secure), ..reply };
+        return Ok(Step::WebSocket(WebSocket::new(engine.clone(), handshake, id), reply));
+    }
+    let (session, body) = engine.open_polling(handshake).ok_or(Refused::CLOSING)?;
+    let mut response = reply.poll(body.into());
+    if let Some(cookie) = cookie(engine, session.id(), secure) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(Step::Respond(response))
+}
+
+fn cookie(engine: &Engine, id: Id, secure: bool) -> Option<HeaderValue> {
+    let cookie = engine.config().cookie.as_ref()?;
+    HeaderValue::from_str(&cookie.header(id.as_str(), secure)).ok()
+}
+
+fn with_session(
+    engine: &Engine,
+    parts: &Parts,
+    transport: TransportKind,
+    session: Arc<Session>,
+    reply: Reply,
+) -> Result<Step, Refused> {
+    if transport == TransportKind::WebSocket {
+        let accept = websocket::accept(parts).map_err(|_| Refused::REQUEST)?;
+        if parts.method != Method::GET || !engine.config().upgrades() {
+            return Err(Refused::REQUEST);
+        }
+        return Ok(Step::WebSocket(
+            WebSocket::upgrading(engine.clone(), session),
+            Reply { accept: Some(accept), ..reply },
+        ));
+    }
+    // A request that wants to become a WebSocket is never a poll.
+    if websocket::is_upgrade(&parts.headers) {
+        return Err(Refused::REQUEST);
+    }
+    if parts.method == Method::GET {
+        return Ok(Step::Poll(Poll::begin(&session)?, reply));
+    }
+    let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if content_type.is_some_and(|t| t.starts_with(b"application/octet-stream")) {
+        session.close_elsewhere(crate::CloseReason::TransportError);
+        return Err(Refused::EMPTY);
+    }
+    if declared_length(&parts.headers).is_some_and(|length| length > engine.config().max_payload as u64) {
+        return Err(Refused::TOO_LARGE);
+    }
+    Ok(Step::Post(Post::begin(&session)?, reply))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn refuse(engine: &Engine, parts: &Parts, refused: &Refused, cors: &CorsHeaders) -> Response<Bytes> {
+    tracing::debug!(
+        target: "wirebird::engineio",
+        status = refused.status.as_u16(), message = %refused.message, method = %parts.method, "request refused"
+    );
+    engine.shared().handler.refused(&Refusal {
+        status: refused.status,
+        code: refused.code,
+        message: &refused.message,
+        parts,
+    });
+    let mut response = refused.response();
+    cors.apply(response.headers_mut());
+    response
+}
+
+impl From<Misuse> for Refused {
+    fn from(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::Overlap => Self::EMPTY,
+            Misuse::OtherTransport => Self::REQUEST,
+            Misuse::Gone => Self::SESSION,
+        }
+    }
+}
+
+impl Reply {
+    /// The answer to a poll, compressed if it is worth it and the client can read it.
+    pub fn poll(&self, body: Bytes) -> Response<Bytes> {
+        let (body, encoding) = self.encoding.apply(body);
+        let mut response = respond::text(StatusCode::OK, "text/plain; charset=UTF-8", body);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.encoding.varies() {
+            headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if let Some(encoding) = encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        self.cors.apply(headers);
+        response
+    }
+
+    /// The answer to a POST: whether its packets were taken.
+    pub fn posted(&self, valid: bool) -> Response<Bytes> {
+        let mut response = if valid {
+            respond::text(StatusCode::OK, "text/html", Bytes::from_static(b"ok"))
+        } else {
+            Refused::REQUEST.response()
+        };
+        self.cors.apply(response.headers_mut());
+        response
+    }
+
+    /// The answer to a POST whose body is over the limit. The session goes on.
+    pub fn too_large(&self) -> Response<Bytes> {
+        let mut response = Refused::TOO_LARGE.response();
+        self.cors.apply(response.headers_mut());
+        response
+    }
+
+    /// The answer that turns the connection into a WebSocket.
+    pub fn switching(&self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        if let Some(accept) = &self.accept {
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.clone());
+        }
+        if let Some(cookie) = &self.cookie {
+            headers.append(header::SET_COOKIE, cookie.clone());
+        }
+        response
+    }
+}
+
+pub(crate) fn not_a_websocket() -> Response<Bytes> {
+    Refused::REQUEST.response()
+}

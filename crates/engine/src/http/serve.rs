@@ -1,0 +1,210 @@
+//! The driver for hyper: one function from request to response, and a listener for those without a framework.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll as TaskPoll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::engine::Engine;
+use crate::handshake::{LocalAddr, PeerAddr};
+use crate::http::{Step, begin, is_endpoint};
+use crate::polling::Post;
+use crate::stream::WebSocket;
+
+/// How long the listener waits for the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Headers that a request may have.
+const MAX_HEADERS: usize = 100;
+/// Bytes that the head of a request may have.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
+pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    engine.attach_runtime();
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let (mut parts, body) = request.into_parts();
+    let response = match begin(engine, &mut parts).await {
+        Step::Respond(response) => response,
+        Step::Poll(poll, reply) => reply.poll(poll.await),
+        Step::Post(mut post, reply) => match read_body(&post, body, engine.config().max_payload).await {
+            Ok(body) => {
+                let valid = post.deliver(body);
+                post.settled().await;
+                post.finish();
+                reply.posted(valid)
+            }
+            Err(BodyError::TooLarge) => {
+                post.finish();
+                reply.too_large()
+            }
+            Err(BodyError::Broken) => {
+                drop(post);
+                reply.posted(false)
+            }
+        },
+        Step::WebSocket(websocket, reply) => {
+            tokio::spawn(async move {
+                match on_upgrade.await {
+                    Ok(upgraded) => run_upgraded(websocket, upgraded).await,
+                    Err(error) => {
+                        tracing::debug!(target: "wirebird::engineio", %error, "the connection could not be upgraded");
+                    }
+                }
+            });
+            reply.switching()
+        }
+    };
+    response.map(Full::new)
+}
+
+enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+/// Reads a body up to the limit, unless the session ends meanwhile.
+async fn read_body<B>(post: &Post, body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut read = pin!(Limited::new(body, limit).collect());
+    let mut abandoned = pin!(Post::abandoned(post.session().clone()));
+    std::future::poll_fn(|cx| {
+        if let TaskPoll::Ready(result) = read.as_mut().poll(cx) {
+            return TaskPoll::Ready(match result {
+                Ok(collected) => Ok(collected.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+                Err(_) => Err(BodyError::Broken),
+            });
+        }
+        abandoned.as_mut().poll(cx).map(|()| Err(BodyError::Broken))
+    })
+    .await
+}
+
+/// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
+/// that packets can be written to it from any thread.
+async fn run_upgraded(websocket: WebSocket, upgraded: hyper::upgrade::Upgraded) {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return websocket.run_tcp(parts.io.into_inner(), parts.read_buf).await,
+        Err(upgraded) => upgraded,
+    };
+    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => websocket.run_tcp(parts.io.into_inner(), parts.read_buf).await,
+        Err(upgraded) => websocket.run(TokioIo::new(upgraded), Bytes::new()).await,
+    }
+}
+
+/// The body of a [`Fallback`]'s response.
+pub type FallbackBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Answers the requests that are not for the engine: the rest of an application, or a host of another kind.
+///
+/// The request still has its upgrade (`hyper::upgrade::on`) and the connection's [`PeerAddr`] and [`LocalAddr`] in
+/// its extensions; bodies stream both ways.
+pub trait Fallback: Send + Sync + 'static {
+    /// Answers a request.
+    fn call(&self, request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>>;
+}
+
+/// A listener and what it serves.
+#[derive(Clone)]
+pub struct Listener {
+    engine: Engine,
+    fallback: Option<Arc<dyn Fallback>>,
+}
+
+impl Listener {
+    /// Serves `engine`, and 404 for everything else.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, fallback: None }
+    }
+
+    /// Lets `fallback` answer what is not for the engine.
+    #[must_use]
+    pub fn fallback(mut self, fallback: Arc<dyn Fallback>) -> Self {
+        self.fallback = Some(fallback);
+        self
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<FallbackBody> {
+        if is_endpoint(&self.engine, request.uri().path()) {
+            return handle(&self.engine, request).await.map(|body| body.map_err(|e| match e {}).boxed_unsync());
+        }
+        if let Some(fallback) = &self.fallback {
+            return fallback.call(request).await;
+        }
+        let body = Full::new(Bytes::from_static(b"Not Found"));
+        let mut response = Response::new(body.map_err(|e| match e {}).boxed_unsync());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let plain = http::HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
+        response
+    }
+
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        let local = stream.local_addr().ok();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddr(peer));
+            if let Some(local) = local {
+                request.extensions_mut().insert(LocalAddr(local));
+            }
+            let this = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(this.answer(request).await) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
+        }
+    }
+}
+
+/// Accepts connections until `shutdown` resolves. What is under way then goes on: close the engine to end it.
+///
+/// # Errors
+/// Only when the listener itself fails; a failed `accept` is retried.
+pub async fn serve(listener: TcpListener, served: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    served.engine.attach_runtime();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(served.clone().connection(stream, peer));
+            }
+            Err(error) => {
+                // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
+                tracing::warn!(target: "wirebird::engineio", %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

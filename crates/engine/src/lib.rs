@@ -1,0 +1,40 @@
+//! Engine.IO 4 server sessions: HTTP long-polling, WebSocket, the upgrade between them and the heartbeat.
+//!
+//! [`Engine`] and [`Session`] are a state machine that anybody can drive: packets and time go in, packets and calls of
+//! a [`Handler`] come out, and nothing waits or needs a runtime. [`http`](mod@http) drives it for hyper and everything
+//! built on it, [`stream`] for WebSockets on any byte stream, [`memory`] inside one process.
+//!
+//! Applications use the `wirebird` crate, which adds Socket.IO; this one is for those who want plain Engine.IO, or a
+//! transport of their own.
+
+pub mod http;
+pub mod memory;
+pub mod stream;
+
+mod config;
+mod cors;
+mod engine;
+mod gate;
+mod handshake;
+mod id;
+mod message;
+mod polling;
+mod queue;
+mod reason;
+mod session;
+mod timer;
+mod transport;
+
+pub use config::{Config, ConfigError, Cookie, Overflow, SendQueue, Transports};
+pub use cors::{Cors, OriginCheck, Origins};
+pub use engine::{Engine, Handler, Refusal};
+pub use gate::{Decision, Gate};
+pub use handshake::{Handshake, LocalAddr, PeerAddr, Secure, TrustedProxies};
+pub use id::{Id, IdError, IdGenerator, RandomIds};
+pub use message::{Message, Outgoing, SharedTail, TextBuilder};
+pub use polling::{Poll, Post};
+pub use queue::Frame;
+pub use reason::CloseReason;
+pub use session::{Probe, SendError, Session};
+pub use timer::{Expire, Millis};
+pub use transport::{Attachment, Transport, TransportKind};

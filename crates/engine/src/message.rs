@@ -1,0 +1,234 @@
+//! Outgoing messages: framed once, shared by every recipient and by both transports.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes};
+use wirebird_proto::websocket::{FrameHeader, MAX_HEADER_LEN, Opcode};
+
+/// A message that came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message {
+    /// Text, without the Engine.IO type digit.
+    Text(bytestring::ByteString),
+    /// Binary.
+    Binary(Bytes),
+}
+
+/// A message on its way out: one text or binary message, and any binary messages that must follow it directly.
+///
+/// It is laid out as finished WebSocket frames, so that any number of recipients share the same bytes; polling reads
+/// the payloads out of those frames. Cloning costs one reference count.
+#[derive(Debug, Clone)]
+pub struct Outgoing(Arc<Frames>);
+
+#[derive(Debug)]
+struct Frames {
+    /// Frames as they go over a WebSocket, in two pieces: the first may differ by recipient, the second is shared.
+    head: Vec<u8>,
+    head_start: usize,
+    tail: Bytes,
+    /// Payload of the first frame, as a range over both pieces.
+    lead: Range<usize>,
+    lead_is_text: bool,
+    /// Payloads of the binary frames that follow.
+    attachments: Vec<Range<usize>>,
+}
+
+impl Outgoing {
+    /// A text message.
+    pub fn text(text: &str) -> Self {
+        let mut builder = TextBuilder::with_capacity(text.len());
+        builder.buffer().extend_from_slice(text.as_bytes());
+        builder.finish(&[])
+    }
+
+    /// An OPEN packet.
+    pub(crate) fn open(json: &str) -> Self {
+        let mut builder = TextBuilder::with_digit(b'0', json.len());
+        builder.buffer().extend_from_slice(json.as_bytes());
+        builder.finish(&[])
+    }
+
+    /// A binary message.
+    pub fn binary(data: &[u8]) -> Self {
+        let header = FrameHeader::new(Opcode::Binary, data.len());
+        let mut head = Vec::with_capacity(header.as_slice().len() + data.len());
+        head.extend_from_slice(header.as_slice());
+        let lead = head.len()..head.len() + data.len();
+        head.extend_from_slice(data);
+        Self(Arc::new(Frames {
+            head,
+            head_start: 0,
+            tail: Bytes::new(),
+            lead,
+            lead_is_text: false,
+            attachments: Vec::new(),
+        }))
+    }
+
+    /// The same text message for one of several recipients: `prefix` (the part that differs) is put before the text
+    /// that `shared` holds; attachments are those of `shared`.
+    pub fn spliced(prefix: &[u8], shared: &SharedTail) -> Self {
+        let text_len = 1 + prefix.len() + shared.text_len;
+        let header = FrameHeader::new(Opcode::Text, text_len);
+        let mut head = Vec::with_capacity(header.as_slice().len() + 1 + prefix.len());
+        head.extend_from_slice(header.as_slice());
+        let start = head.len();
+        head.push(b'4');
+        head.extend_from_slice(prefix);
+        let shift = head.len();
+        Self(Arc::new(Frames {
+            lead: start..start + text_len,
+            lead_is_text: true,
+            attachments: shared.attachments.iter().map(|r| r.start + shift..r.end + shift).collect(),
+            head_start: 0,
+            head,
+            tail: shared.bytes.clone(),
+        }))
+    }
+
+    /// How many Engine.IO packets it is: one, and one for each attachment.
+    pub fn packets(&self) -> usize {
+        1 + self.0.attachments.len()
+    }
+
+    /// Its size on a WebSocket, in bytes.
+    pub fn wire_len(&self) -> usize {
+        self.0.head.len() - self.0.head_start + self.0.tail.len()
+    }
+
+    /// The frames as they go over a WebSocket.
+    pub(crate) fn wire(&self) -> [&[u8]; 2] {
+        [&self.0.head[self.0.head_start..], &self.0.tail]
+    }
+
+    /// The first packet's payload in at most two pieces (text keeps its Engine.IO type digit), and whether it is text.
+    pub(crate) fn lead(&self) -> ([&[u8]; 2], bool) {
+        (self.pieces(&self.0.lead), self.0.lead_is_text)
+    }
+
+    /// The payloads of the attachments.
+    pub(crate) fn attachments(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.attachments.iter().map(|range| {
+            let [a, b] = self.pieces(range);
+            if a.is_empty() { b } else { a }
+        })
+    }
+
+    fn pieces(&self, range: &Range<usize>) -> [&[u8]; 2] {
+        let Frames { head, tail, .. } = &*self.0;
+        let split = head.len();
+        [
+            &head[range.start.min(split)..range.end.min(split)],
+            &tail[range.start.max(split) - split..range.end.max(split) - split],
+        ]
+    }
+}
+
+/// Builds a text message in place: room for the frame header is left in front, so the text is written only once.
+#[derive(Debug)]
+pub struct TextBuilder {
+    buffer: Vec<u8>,
+}
+
+impl TextBuilder {
+    /// A builder with room for `capacity` bytes of text.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_digit(b'4', capacity)
+    }
+
+    fn with_digit(digit: u8, capacity: usize) -> Self {
+        let mut buffer = Vec::with_capacity(MAX_HEADER_LEN + 1 + capacity);
+        buffer.put_bytes(0, MAX_HEADER_LEN);
+        buffer.push(digit);
+        Self { buffer }
+    }
+
+    /// Where the text goes; append only. What is already there must stay, and what is added must be UTF-8.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// The finished message.
+    pub fn finish(mut self, attachments: &[Bytes]) -> Outgoing {
+        let lead = MAX_HEADER_LEN..self.buffer.len();
+        let header = FrameHeader::new(Opcode::Text, lead.len());
+        let head_start = MAX_HEADER_LEN - header.as_slice().len();
+        self.buffer[head_start..MAX_HEADER_LEN].copy_from_slice(header.as_slice());
+        let attachments = append_attachments(&mut self.buffer, attachments);
+        Outgoing(Arc::new(Frames {
+            head: self.buffer,
+            head_start,
+            tail: Bytes::new(),
+            lead,
+            lead_is_text: true,
+            attachments,
+        }))
+    }
+}
+
+/// The part of a text message that all recipients share when each needs a prefix of its own (an ack id).
+#[derive(Debug, Clone)]
+pub struct SharedTail {
+    bytes: Bytes,
+    text_len: usize,
+    attachments: Vec<Range<usize>>,
+}
+
+impl SharedTail {
+    /// A tail of `text` and `attachments`.
+    pub fn new(text: &[u8], attachments: &[Bytes]) -> Self {
+        let mut buffer = text.to_vec();
+        let attachments = append_attachments(&mut buffer, attachments);
+        Self { text_len: text.len(), bytes: buffer.into(), attachments }
+    }
+}
+
+fn append_attachments(buffer: &mut Vec<u8>, attachments: &[Bytes]) -> Vec<Range<usize>> {
+    buffer.reserve(attachments.iter().map(|a| a.len() + MAX_HEADER_LEN).sum());
+    let mut ranges = Vec::with_capacity(attachments.len());
+    for attachment in attachments {
+        buffer.extend_from_slice(FrameHeader::new(Opcode::Binary, attachment.len()).as_slice());
+        ranges.push(buffer.len()..buffer.len() + attachment.len());
+        buffer.extend_from_slice(attachment);
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_framed_with_its_attachments() {
+        let mut builder = TextBuilder::with_capacity(8);
+        builder.buffer().extend_from_slice(b"2[1]");
+        let message = builder.finish(&[Bytes::from_static(&[9, 8])]);
+        assert_eq!(message.wire().concat(), b"\x81\x0542[1]\x82\x02\x09\x08");
+        assert_eq!(message.lead().0.concat(), b"42[1]");
+        assert_eq!(message.attachments().collect::<Vec<_>>(), [&[9u8, 8][..]]);
+        assert_eq!(message.packets(), 2);
+    }
+
+    #[test]
+    fn a_spliced_message_equals_one_made_whole() {
+        let attachment = Bytes::from(vec![7; 200]);
+        let tail = SharedTail::new(b"[\"ev\"]", std::slice::from_ref(&attachment));
+        let spliced = Outgoing::spliced(b"51-12", &tail);
+        let mut whole = TextBuilder::with_capacity(0);
+        whole.buffer().extend_from_slice(b"51-12[\"ev\"]");
+        let whole = whole.finish(&[attachment]);
+        assert_eq!(spliced.wire().concat(), whole.wire().concat());
+        assert_eq!(spliced.lead().0.concat(), whole.lead().0.concat());
+        assert_eq!(spliced.attachments().collect::<Vec<_>>(), whole.attachments().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn long_text_gets_a_long_header() {
+        let message = Outgoing::text(&"x".repeat(70_000));
+        assert_eq!(message.wire_len(), 10 + 70_001);
+        assert_eq!(message.wire()[0][..2], [0x81, 127]);
+    }
+}

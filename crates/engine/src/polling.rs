@@ -1,0 +1,219 @@
+//! The polling transport as functions: a held poll is a future that any executor can drive, a POST is a permit.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll as TaskPoll};
+
+use bytes::Bytes;
+use wirebird_proto::engine_io::{PayloadWriter, decode_payload};
+
+use crate::reason::CloseReason;
+use crate::session::{Link, Phase, Session};
+
+const CLOSE: &[u8] = b"1";
+const NOOP: &[u8] = b"6";
+
+/// A poll: resolves to the body of its reply as soon as there is something to say. Dropping it unanswered ends the
+/// session, as a client that goes away does.
+#[derive(Debug)]
+#[must_use = "a poll that is dropped ends the session"]
+pub struct Poll {
+    session: Arc<Session>,
+    answered: bool,
+}
+
+/// Why a poll or a POST is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    /// Another one is under way; the session has been closed.
+    Overlap,
+    /// The session is no longer on polling; it is untouched.
+    OtherTransport,
+    /// The session has ended.
+    Gone,
+}
+
+impl Poll {
+    pub(crate) fn begin(session: &Arc<Session>) -> Result<Self, Misuse> {
+        let mut core = session.core.lock();
+        if core.phase == Phase::Closed {
+            return Err(Misuse::Gone);
+        }
+        let Link::Polling { polled, .. } = &mut core.link else { return Err(Misuse::OtherTransport) };
+        if std::mem::replace(polled, true) {
+            drop(core);
+            session.close_elsewhere(CloseReason::TransportError);
+            return Err(Misuse::Overlap);
+        }
+        drop(core);
+        Ok(Self { session: session.clone(), answered: false })
+    }
+
+    fn answer(&mut self, cx: &mut Context<'_>) -> TaskPoll<Bytes> {
+        let mut guard = self.session.core.lock();
+        let core = &mut *guard;
+        let (polled, waker) = match &mut core.link {
+            Link::Polling { polled, waker } => (polled, waker),
+            Link::Stream(_) => return TaskPoll::Ready(Bytes::from_static(NOOP)),
+            Link::Closed(_) => return TaskPoll::Ready(Bytes::from_static(CLOSE)),
+        };
+        let upgrading = core.upgrade.as_ref().is_some_and(|u| u.probed);
+        if core.phase == Phase::Open && upgrading {
+            *polled = false;
+            return TaskPoll::Ready(Bytes::from_static(NOOP));
+        }
+        if core.phase == Phase::Open && core.queue.is_empty() {
+            match waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+            return TaskPoll::Pending;
+        }
+        *polled = false;
+        *waker = None;
+        let mut body = PayloadWriter::new();
+        core.queue.take_payload(&mut body, self.session.shared.config.max_payload);
+        let done = core.phase != Phase::Open && core.queue.is_empty();
+        if done {
+            body.push_text(b'1', &[]);
+        }
+        drop(guard);
+        if done {
+            self.session.finish();
+        }
+        TaskPoll::Ready(body.finish())
+    }
+}
+
+impl Future for Poll {
+    type Output = Bytes;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> TaskPoll<Bytes> {
+        let answer = self.answer(cx);
+        self.answered = answer.is_ready();
+        answer
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        if let Link::Polling { polled, waker } = &mut self.session.core.lock().link {
+            *polled = false;
+            *waker = None;
+        }
+        tracing::debug!(target: "wirebird::engineio", "the client aborted its poll");
+        self.session.close_elsewhere(CloseReason::TransportError);
+    }
+}
+
+/// Permission to deliver the body of one POST. Dropping it undelivered ends the session, as an upload that breaks off
+/// does.
+#[derive(Debug)]
+#[must_use = "a POST that is dropped ends the session"]
+pub struct Post {
+    session: Arc<Session>,
+    done: bool,
+}
+
+impl Post {
+    pub(crate) fn begin(session: &Arc<Session>) -> Result<Self, Misuse> {
+        let mut core = session.core.lock();
+        if core.phase != Phase::Open {
+            return Err(Misuse::Gone);
+        }
+        if !matches!(core.link, Link::Polling { .. }) {
+            return Err(Misuse::OtherTransport);
+        }
+        if std::mem::replace(&mut core.posting, true) {
+            drop(core);
+            session.close_elsewhere(CloseReason::TransportError);
+            return Err(Misuse::Overlap);
+        }
+        drop(core);
+        Ok(Self { session: session.clone(), done: false })
+    }
+
+    /// Hands the packets of `body` to the session, however many they are. `false` when one of them cannot be decoded:
+    /// the session is then closed.
+    pub fn deliver(&mut self, body: Bytes) -> bool {
+        let session = &self.session;
+        let on_polling = matches!(session.core.lock().link, Link::Polling { .. });
+        if !on_polling {
+            return false;
+        }
+        let Ok(packets) = decode_payload(body) else {
+            session.close(CloseReason::ParseError);
+            return false;
+        };
+        session.cork();
+        let mut valid = true;
+        for packet in packets {
+            match packet {
+                Ok(packet) => session.receive(packet),
+                Err(error) => {
+                    tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet in a POST, closing");
+                    session.close(CloseReason::ParseError);
+                    valid = false;
+                }
+            }
+            if !valid || !session.is_open() {
+                break;
+            }
+        }
+        session.uncork();
+        valid
+    }
+
+    /// Resolves when the session takes more input, or when it has ended: the moment to answer the POST.
+    pub fn settled(&mut self) -> impl Future<Output = ()> + '_ {
+        std::future::poll_fn(|cx| {
+            let mut core = self.session.core.lock();
+            if core.paused && core.phase == Phase::Open {
+                core.read_waker = Some(cx.waker().clone());
+                return TaskPoll::Pending;
+            }
+            TaskPoll::Ready(())
+        })
+    }
+
+    /// Resolves when the session ends: no body is worth waiting for then.
+    pub(crate) fn abandoned(session: Arc<Session>) -> impl Future<Output = ()> {
+        std::future::poll_fn(move |cx| {
+            let mut core = session.core.lock();
+            if core.phase != Phase::Open {
+                return TaskPoll::Ready(());
+            }
+            core.read_waker = Some(cx.waker().clone());
+            TaskPoll::Pending
+        })
+    }
+
+    /// The POST is answered without its body having been delivered, and the session goes on.
+    pub fn give_up(mut self) {
+        self.done = true;
+        self.session.core.lock().posting = false;
+    }
+
+    /// The POST has been dealt with.
+    pub fn finish(self) {
+        self.give_up();
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        if !self.done {
+            self.session.core.lock().posting = false;
+            tracing::debug!(target: "wirebird::engineio", "the client aborted its POST");
+            self.session.close_elsewhere(CloseReason::TransportError);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The outbound queue of one session: packets in emit order, drained by whichever transport is current.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use smallvec::SmallVec;
+use wirebird_proto::engine_io::PayloadWriter;
+
+use crate::config::{Overflow, SendQueue};
+use crate::message::Outgoing;
+
+/// Slices that one vectored write takes at most.
+const MAX_SLICES: usize = 64;
+
+/// Packets that one polling reply carries at most: Python's clients drop larger ones.
+const MAX_POLL_PACKETS: usize = 16;
+
+/// A text frame with an Engine.IO ping.
+const PING_FRAME: &[u8] = b"\x81\x012";
+
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message { message: Outgoing, volatile: bool },
+    Ping,
+    /// The OPEN packet of a session that began on a WebSocket.
+    Open(Outgoing),
+    /// A finished WebSocket control frame.
+    Control(Box<[u8]>),
+}
+
+/// Why an item was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The client is to be closed.
+    Close,
+    /// The sender is to be told.
+    Refuse,
+}
+
+/// One packet of a transport that carries whole packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Frame {
+    /// A text packet, with its Engine.IO type digit.
+    Text(bytestring::ByteString),
+    /// A binary message.
+    Binary(bytes::Bytes),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    packets: usize,
+    /// How much of the first item has been written.
+    offset: usize,
+}
+
+impl Item {
+    fn wire(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Message { message, .. } | Self::Open(message) => message.wire(),
+            Self::Ping => [PING_FRAME, &[]],
+            Self::Control(frame) => [frame, &[]],
+        }
+    }
+
+    fn wire_len(&self) -> usize {
+        match self {
+            Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
+            Self::Ping => PING_FRAME.len(),
+            Self::Control(frame) => frame.len(),
+        }
+    }
+
+    fn packets(&self) -> usize {
+        match self {
+            Self::Message { message, .. } => message.packets(),
+            _ => 1,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Packets and bytes that wait.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.packets, self.bytes)
+    }
+
+    /// Whether less than half of what is allowed waits.
+    pub(crate) fn has_room(&self, limits: &SendQueue) -> bool {
+        self.packets <= limits.max_packets / 2 && self.bytes <= limits.max_bytes / 2
+    }
+
+    /// Adds a message if the limits allow; returns how many volatile messages had to go.
+    pub(crate) fn push_message(
+        &mut self,
+        message: Outgoing,
+        volatile: bool,
+        limits: &SendQueue,
+    ) -> Result<usize, Full> {
+        let mut dropped = 0;
+        if self.is_full(&message, limits) {
+            match limits.overflow {
+                Overflow::Close => return Err(Full::Close),
+                Overflow::Refuse => return Err(Full::Refuse),
+                Overflow::DropVolatile => {
+                    while self.is_full(&message, limits) {
+                        if !self.drop_oldest_volatile() {
+                            return Err(Full::Close);
+                        }
+                        dropped += 1;
+                    }
+                }
+            }
+        }
+        self.push(Item::Message { message, volatile });
+        Ok(dropped)
+    }
+
+    /// Adds an item, whatever the limits.
+    pub(crate) fn push(&mut self, item: Item) {
+        self.bytes += item.wire_len();
+        self.packets += item.packets();
+        self.items.push_back(item);
+    }
+
+    fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {
+        !self.items.is_empty()
+            && (self.packets + message.packets() > limits.max_packets
+                || self.bytes + message.wire_len() > limits.max_bytes)
+    }
+
+    fn drop_oldest_volatile(&mut self) -> bool {
+        // The first item may be half written; it stays.
+        let begun = usize::from(self.offset > 0);
+        let found = self
+            .items
+            .iter()
+            .enumerate()
+            .skip(begun)
+            .find(|(_, item)| matches!(item, Item::Message { volatile: true, .. }))
+            .map(|(at, _)| at);
+        let Some(item) = found.and_then(|at| self.items.remove(at)) else { return false };
+        self.uncount(&item);
+        true
+    }
+
+    /// What waits, as slices for a vectored write.
+    pub(crate) fn slices(&self) -> SmallVec<[IoSlice<'_>; MAX_SLICES]> {
+        let mut slices = SmallVec::new();
+        let mut skip = self.offset;
+        for item in &self.items {
+            for piece in item.wire() {
+                if skip >= piece.len() {
+                    skip -= piece.len();
+                    continue;
+                }
+                slices.push(IoSlice::new(&piece[skip..]));
+                skip = 0;
+            }
+            if slices.len() + 2 > MAX_SLICES {
+                break;
+            }
+        }
+        slices
+    }
+
+    /// `written` bytes have gone out.
+    pub(crate) fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.items.front() {
+            let left = first.wire_len() - self.offset;
+            if written < left {
+                self.offset += written;
+                return;
+            }
+            written -= left;
+            self.offset = 0;
+            self.pop();
+        }
+    }
+
+    /// Moves up to about `limit` bytes into `out`, as they go over a WebSocket.
+    pub(crate) fn take_wire(&mut self, out: &mut Vec<u8>, limit: usize) {
+        while out.len() < limit {
+            let Some(item) = self.items.front() else { break };
+            let mut skip = self.offset;
+            for piece in item.wire() {
+                let from = skip.min(piece.len());
+                out.extend_from_slice(&piece[from..]);
+                skip -= from;
+            }
+            self.offset = 0;
+            self.pop();
+        }
+    }
+
+    /// Takes everything, as whole packets.
+    pub(crate) fn take_frames(&mut self, frames: &mut Vec<Frame>) {
+        while let Some(item) = self.pop() {
+            match item {
+                Item::Ping => frames.push(Frame::Text("2".into())),
+                Item::Control(_) => {}
+                Item::Message { message, .. } | Item::Open(message) => {
+                    let (lead, is_text) = message.lead();
+                    let lead = lead.concat();
+                    frames.push(if is_text {
+                        Frame::Text(String::from_utf8_lossy(&lead).into_owned().into())
+                    } else {
+                        Frame::Binary(lead.into())
+                    });
+                    frames.extend(message.attachments().map(|a| Frame::Binary(bytes::Bytes::copy_from_slice(a))));
+                }
+            }
+        }
+    }
+
+    /// Fills the body of a polling reply: whole messages, at most [`MAX_POLL_PACKETS`] packets and about `max_bytes`
+    /// (one message alone may be larger).
+    pub(crate) fn take_payload(&mut self, body: &mut PayloadWriter, max_bytes: usize) {
+        while let Some(item) = self.items.front() {
+            let fits = body.packets() + item.packets() <= MAX_POLL_PACKETS && body.len() + item.wire_len() <= max_bytes;
+            if body.packets() > 0 && !fits {
+                break;
+            }
+            match item {
+                Item::Ping => body.push_text(b'2', &[]),
+                Item::Control(_) => {}
+                Item::Message { message, .. } | Item::Open(message) => {
+                    let (lead, is_text) = message.lead();
+                    if is_text {
+                        body.push_text(lead[0][0], &[&lead[0][1..], lead[1]]);
+                    } else {
+                        body.push_binary(&lead.concat());
+                    }
+                    for attachment in message.attachments() {
+                        body.push_binary(attachment);
+                    }
+                }
+            }
+            self.pop();
+        }
+    }
+
+    /// Drops everything that waits; a message that is half written is dropped too.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.uncount(&item);
+        // An idle session holds no buffer.
+        if self.items.is_empty() && self.items.capacity() > 4 {
+            self.items = VecDeque::new();
+        }
+        Some(item)
+    }
+
+    fn uncount(&mut self, item: &Item) {
+        self.bytes -= item.wire_len();
+        self.packets -= item.packets();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Outgoing {
+        Outgoing::text(text)
+    }
+
+    fn limits(max_packets: usize, overflow: Overflow) -> SendQueue {
+        SendQueue { max_packets, overflow, ..SendQueue::default() }
+    }
+
+    #[test]
+    fn partial_writes_resume_where_they_stopped() {
+        let mut queue = Queue::default();
+        for text in ["one", "two", "three"] {
+            queue.push_message(message(text), false, &SendQueue::default()).unwrap();
+        }
+        let whole: Vec<u8> = queue.slices().iter().flat_map(|s| s.to_vec()).collect();
+        let mut written = Vec::new();
+        while !queue.is_empty() {
+            let next: Vec<u8> = queue.slices().iter().flat_map(|s| s.to_vec()).take(4).collect();
+            queue.advance(next.len());
+            written.extend(next);
+        }
+        assert_eq!(written, whole);
+        assert_eq!(queue.len(), (0, 0));
+    }
+
+    #[test]
+    fn a_polling_reply_has_at_most_sixteen_packets() {
+        let mut queue = Queue::default();
+        for i in 0..20 {
+            queue.push_message(message(&i.to_string()), false, &SendQueue::default()).unwrap();
+        }
+        let mut body = PayloadWriter::new();
+        queue.take_payload(&mut body, 1_000_000);
+        assert_eq!(body.packets(), 16);
+        assert_eq!(queue.len().0, 4);
+    }
+
+    #[test]
+    fn a_full_queue_follows_its_policy() {
+        let mut queue = Queue::default();
+        let close = limits(2, Overflow::Close);
+        queue.push_message(message("a"), true, &close).unwrap();
+        queue.push_message(message("b"), false, &close).unwrap();
+        assert_eq!(queue.push_message(message("c"), false, &close), Err(Full::Close));
+        assert_eq!(queue.push_message(message("c"), false, &limits(2, Overflow::Refuse)), Err(Full::Refuse));
+        let drop_volatile = limits(2, Overflow::DropVolatile);
+        assert_eq!(queue.push_message(message("c"), false, &drop_volatile), Ok(1));
+        assert_eq!(queue.push_message(message("d"), false, &drop_volatile), Err(Full::Close));
+    }
+}

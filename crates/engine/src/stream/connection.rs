@@ -1,0 +1,268 @@
+//! The task of one WebSocket.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use wirebird_proto::engine_io::Packet;
+use wirebird_proto::websocket::{
+    CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame,
+};
+
+use super::io::{Link, Stream};
+use crate::reason::CloseReason;
+use crate::session::{Probe, Session};
+use crate::transport::{Attachment, Transport};
+
+/// Bytes read at once. The buffer belongs to the thread, not to the connection.
+const READ_BUFFER: usize = 64 << 10;
+
+/// How long the peer has to answer our close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It carries the session.
+    Session,
+    /// It wants to take the session over from polling.
+    Candidate,
+}
+
+pub(crate) struct Connection<S: Stream> {
+    session: Arc<Session>,
+    transport: Arc<dyn Transport>,
+    link: Arc<S::Link>,
+    role: Role,
+    io: S,
+    decoder: Decoder,
+    /// What was read and not handled yet: beyond the request, or while reading was paused.
+    stash: Vec<u8>,
+    paused: bool,
+    wants_write: bool,
+    draining: bool,
+}
+
+/// How a connection is to be closed.
+enum End {
+    /// With a close frame of this code.
+    Close(Option<CloseCode>),
+    /// The peer has closed or is gone: nothing more can be said.
+    Gone,
+}
+
+impl<S: Stream> Connection<S> {
+    pub(crate) fn new(session: Arc<Session>, role: Role, io: S, link: Arc<S::Link>, leftover: Bytes) -> Self {
+        Self {
+            decoder: Decoder::new(session.shared.config.max_payload),
+            transport: link.clone(),
+            session,
+            link,
+            role,
+            io,
+            stash: leftover.to_vec(),
+            paused: false,
+            wants_write: false,
+            draining: false,
+        }
+    }
+
+    /// Runs until the connection ends, whoever ends it.
+    pub(crate) async fn run(mut self) {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        match self.role {
+            Role::Candidate => self.session.abandon_upgrade(&self.transport),
+            Role::Session => {
+                // For a session that is still open the transport has gone away under it.
+                self.session.close(CloseReason::TransportClose);
+                self.session.finish();
+            }
+        }
+        let Self { io, transport, link, session, .. } = self;
+        drop((transport, link, session));
+        // Boxed: an open connection must not carry the room that closing needs.
+        Box::pin(close(io, end)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if self.link.signal().take(cx) {
+                match self.session.attachment(&self.transport) {
+                    Attachment::Active | Attachment::Candidate => {}
+                    Attachment::Draining => self.draining = true,
+                    Attachment::Detached => return Poll::Ready(self.detached()),
+                }
+                self.paused = self.session.is_paused();
+                self.wants_write = self.role == Role::Session;
+            }
+            if self.wants_write {
+                match self.io.poll_drain(cx, &self.session) {
+                    Poll::Ready(Ok(())) => self.wants_write = false,
+                    Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
+                    Poll::Pending => {}
+                }
+            }
+            if self.draining {
+                return if self.wants_write { Poll::Pending } else { Poll::Ready(self.detached()) };
+            }
+            if self.paused {
+                return Poll::Pending;
+            }
+            let ended = if self.stash.is_empty() {
+                match self.read(cx) {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => return Poll::Pending,
+                }
+            } else {
+                let mut stash = std::mem::take(&mut self.stash);
+                self.take_in(cx, &mut stash)
+            };
+            if let Some(end) = ended {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    fn detached(&self) -> End {
+        match self.session.close_reason() {
+            Some(CloseReason::TransportClose) => End::Gone,
+            _ => End::Close(Some(self.session.close_code())),
+        }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice());
+        let result = match self.io.poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Poll::Ready(Some(End::Gone)),
+            Poll::Ready(Ok(read)) => Poll::Ready(self.take_in(cx, &mut buffer[..read])),
+        };
+        BUFFER.set(Some(buffer));
+        result
+    }
+
+    /// Handles what was read; what it makes the server send goes out in one write at the end.
+    fn take_in(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Option<End> {
+        self.session.cork();
+        let ended = self.decode(cx, bytes);
+        self.session.uncork();
+        ended
+    }
+
+    fn decode(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Option<End> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let decoded = match self.decoder.decode(&mut bytes[at..]) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    tracing::debug!(target: "wirebird::engineio", %error, "refused WebSocket data, closing");
+                    let code = error.close_code();
+                    if self.role == Role::Session {
+                        self.session.close_with_code(CloseReason::TransportError, code);
+                    }
+                    return Some(End::Close(Some(code)));
+                }
+            };
+            at += decoded.consumed;
+            let Some(event) = decoded.event else { break };
+            let ended = match self.role {
+                Role::Session => receive(&self.session, event),
+                Role::Candidate => {
+                    let (role, ended) = candidate(&self.session, &self.transport, &mut self.io, cx, event);
+                    self.role = role;
+                    ended
+                }
+            };
+            if ended.is_some() {
+                return ended;
+            }
+            if self.session.is_paused() {
+                self.paused = true;
+                self.stash = bytes[at..].to_vec();
+                break;
+            }
+        }
+        None
+    }
+}
+
+fn receive(session: &Session, event: Event<'_>) -> Option<End> {
+    match event {
+        Event::Text(text) => match text.strip_prefix('4') {
+            Some(message) => session.receive(Packet::Text(ByteString::from(message))),
+            None => session.receive_text(ByteString::from(&*text)),
+        },
+        Event::Binary(data) => session.receive(Packet::Binary(match data {
+            std::borrow::Cow::Borrowed(data) => Bytes::copy_from_slice(data),
+            std::borrow::Cow::Owned(data) => data.into(),
+        })),
+        Event::Ping(payload) => session.send_control(&pong_frame(&payload)),
+        Event::Close(frame) => {
+            let code = frame.map(|(code, _)| code);
+            session.close(CloseReason::TransportClose);
+            return Some(End::Close(code));
+        }
+        _ => {}
+    }
+    None
+}
+
+fn candidate<S: Stream>(
+    session: &Session,
+    transport: &Arc<dyn Transport>,
+    io: &mut S,
+    cx: &mut Context<'_>,
+    event: Event<'_>,
+) -> (Role, Option<End>) {
+    let refused = (Role::Candidate, Some(End::Close(Some(CloseCode::NORMAL))));
+    match event {
+        Event::Text(text) => match session.probe(transport, &text) {
+            Probe::Upgraded => {
+                session.cork();
+                (Role::Session, None)
+            }
+            Probe::Ignored => (Role::Candidate, None),
+            Probe::Refused => refused,
+            Probe::Reply(reply) => {
+                let mut frame = FrameHeader::new(Opcode::Text, reply.len()).as_slice().to_vec();
+                frame.extend_from_slice(reply.as_bytes());
+                match io.try_raw(cx, &frame) {
+                    Ok(()) => (Role::Candidate, None),
+                    Err(_) => refused,
+                }
+            }
+        },
+        Event::Ping(payload) => match io.try_raw(cx, &pong_frame(&payload)) {
+            Ok(()) => (Role::Candidate, None),
+            Err(_) => refused,
+        },
+        Event::Pong(_) => (Role::Candidate, None),
+        Event::Close(_) | Event::Binary(_) => refused,
+    }
+}
+
+/// Closes a WebSocket that was accepted for nothing: its session has a transport already, or the server is closing.
+pub(crate) async fn refuse<S: Stream>(io: S) {
+    close(io, End::Close(Some(CloseCode::NORMAL))).await;
+}
+
+/// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while.
+async fn close<S: Stream>(mut io: S, end: End) {
+    let End::Close(code) = end else { return };
+    let handshake = async {
+        io.write_raw(&close_frame(code, "")).await?;
+        io.shutdown().await?;
+        let mut rest = [0; 1024];
+        while poll_fn(|cx| io.poll_read(cx, &mut rest)).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+}

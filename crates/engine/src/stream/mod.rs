@@ -1,0 +1,119 @@
+//! WebSockets on byte streams: one task for each, which reads, and writes what other threads could not write at once.
+
+mod connection;
+mod io;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use wirebird_proto::websocket;
+
+use crate::engine::Engine;
+use crate::handshake::Handshake;
+use crate::http::{Step, begin};
+use crate::id::Id;
+use crate::session::Session;
+use connection::{Connection, Role};
+use io::{AnyStream, TcpSplit};
+
+/// A WebSocket whose handshake has been accepted and which now needs its connection.
+#[derive(Debug)]
+pub struct WebSocket {
+    engine: Engine,
+    purpose: Purpose,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    Open(Arc<Handshake>, Id),
+    Upgrade(Arc<Session>),
+}
+
+impl WebSocket {
+    pub(crate) fn new(engine: Engine, handshake: Arc<Handshake>, id: Id) -> Self {
+        Self { engine, purpose: Purpose::Open(handshake, id) }
+    }
+
+    pub(crate) fn upgrading(engine: Engine, session: Arc<Session>) -> Self {
+        Self { engine, purpose: Purpose::Upgrade(session) }
+    }
+
+    /// Runs it on a TCP connection until it ends. `leftover` is what was read beyond the request.
+    ///
+    /// Packets are written from the thread that sends them when nothing waits before them.
+    pub async fn run_tcp(self, stream: TcpStream, leftover: Bytes) {
+        let _ = stream.set_nodelay(true);
+        let (io, link) = TcpSplit::new(stream);
+        self.drive(io, link, leftover).await;
+    }
+
+    /// Runs it on any byte stream until it ends. `leftover` is what was read beyond the request.
+    pub async fn run<S>(self, stream: S, leftover: Bytes)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let (io, link) = AnyStream::new(stream);
+        self.drive(io, link, leftover).await;
+    }
+
+    async fn drive<S: io::Stream>(self, io: S, link: Arc<S::Link>, leftover: Bytes) {
+        let transport: Arc<dyn crate::Transport> = link.clone();
+        let (session, role) = match self.purpose {
+            Purpose::Open(handshake, id) => match self.engine.open_as(id, handshake, transport) {
+                Some(session) => (session, Role::Session),
+                None => return connection::refuse(io).await,
+            },
+            Purpose::Upgrade(session) if session.begin_upgrade(&transport) => (session, Role::Candidate),
+            Purpose::Upgrade(_) => return connection::refuse(io).await,
+        };
+        Connection::new(session, role, io, link, leftover).run().await;
+    }
+}
+
+/// Takes over a connection on which a WebSocket request has been read: checks it, writes the answer itself, and runs
+/// the WebSocket until it ends. For servers that are not built on hyper.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub async fn adopt<S>(engine: &Engine, mut parts: Parts, mut stream: S, leftover: Bytes) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    engine.attach_runtime();
+    match begin(engine, &mut parts).await {
+        Step::WebSocket(socket, reply) => {
+            let response = reply.switching();
+            let accept = response.headers().get(http::header::SEC_WEBSOCKET_ACCEPT).cloned();
+            let mut extra = response.headers().clone();
+            for name in [http::header::SEC_WEBSOCKET_ACCEPT, http::header::UPGRADE, http::header::CONNECTION] {
+                extra.remove(name);
+            }
+            if let Some(accept) = accept {
+                stream.write_all(&websocket::response_bytes(&accept, &extra)).await?;
+            }
+            socket.run(stream, leftover).await;
+            Ok(())
+        }
+        Step::Respond(response) => write_response(&mut stream, &response).await,
+        Step::Poll(..) | Step::Post(..) => {
+            write_response(&mut stream, &crate::http::not_a_websocket()).await
+        }
+    }
+}
+
+async fn write_response<S>(stream: &mut S, response: &http::Response<Bytes>) -> std::io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    let mut head = format!("HTTP/1.1 {}\r\n", response.status());
+    for (name, value) in response.headers() {
+        head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", response.body().len()));
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(response.body()).await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,542 @@
+//! From arguments to Rust values.
+
+use std::any;
+use std::cell::Cell;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::Error;
+
+use super::Value;
+use super::de::ValueSeed;
+use crate::socket_io::RawArgs;
+use crate::socket_io::escape::replace_lone_surrogates;
+
+/// Deserialises arguments.
+///
+/// * A tuple takes them by position; there may be more of them. `()` takes any number. Everything else takes the first one: a
+///   `Vec`, an array, a struct (also a tuple struct).
+/// * An `Option` that has no argument, or `null`, is `None`; as an element of a tuple, too.
+/// * A placeholder becomes the binary it stands for, when there are attachments. Otherwise it is an object like any other.
+///   [`Bytes`] and other types that deserialise from bytes copy it; [`Value`] shares it.
+/// * Of duplicate members of an object the last one counts. Surrogates that are escaped without their other half become U+FFFD.
+///   Integers that do not fit 64 bits are floating point.
+///
+/// Without attachments the JSON goes straight into `T`, which may borrow from `args`.
+///
+/// # Errors
+///
+/// An argument is missing or not what `T` expects; the error names it.
+pub fn decode_args<'de, T: Deserialize<'de>>(args: &'de RawArgs) -> Result<T, ArgsError> {
+    let decode = |by_value| {
+        let state = State::default();
+        T::deserialize(Args { args, by_value, state: &state }).map_err(|cause| state.error(cause))
+    };
+    let by_value = !args.attachments().is_empty();
+    let result = decode(by_value);
+    match &result {
+        Err(ArgsError { cause: ArgsErrorCause::Invalid(cause), .. }) if !by_value && is_lenient(args.json(), cause) => {
+            decode(true)
+        }
+        _ => result,
+    }
+}
+
+/// Builds the values of all arguments. Binary shares the buffers it came in.
+///
+/// # Errors
+///
+/// A number that floating point cannot hold, such as `1e999`.
+pub fn decode_all(args: &RawArgs) -> Result<Vec<Value>, ArgsError> {
+    args.iter()
+        .enumerate()
+        .map(|(index, json)| {
+            parse_value(json, args.attachments())
+                .map_err(|cause| ArgsError { index, cause: ArgsErrorCause::Invalid(cause) })
+        })
+        .collect()
+}
+
+/// Deserialises one JSON text, in which placeholders stand for `attachments` if there are any. The rules are those of
+/// [`decode_args`].
+///
+/// # Errors
+///
+/// The text is not JSON or not what `T` expects, or a placeholder has no attachment.
+pub fn decode_value<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> Result<T, Error> {
+    if attachments.is_empty() {
+        match serde_json::from_str(json) {
+            Err(cause) if is_lenient(json, &cause) => {}
+            result => return result,
+        }
+    }
+    T::deserialize(parse_value(json, attachments)?)
+}
+
+/// Why arguments cannot be deserialised.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ArgsError {
+    /// The argument, counted from 0.
+    pub index: usize,
+    /// What is wrong with it.
+    pub cause: ArgsErrorCause,
+}
+
+/// What is wrong with an argument.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ArgsErrorCause {
+    /// There are not so many arguments.
+    Missing,
+    /// It is not what was expected.
+    Invalid(Error),
+}
+
+impl fmt::Display for ArgsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            ArgsErrorCause::Missing => write!(f, "argument {} is missing", self.index),
+            ArgsErrorCause::Invalid(cause) => write!(f, "argument {}: {cause}", self.index),
+        }
+    }
+}
+
+impl std::error::Error for ArgsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            ArgsErrorCause::Missing => None,
+            ArgsErrorCause::Invalid(cause) => Some(cause),
+        }
+    }
+}
+
+/// Whether what `serde_json` has refused is something that goes by way of [`Value`].
+fn is_lenient(json: &str, cause: &Error) -> bool {
+    if cause.is_data() {
+        cause.to_string().starts_with("duplicate field")
+    } else {
+        replace_lone_surrogates(json).is_some()
+    }
+}
+
+fn parse_value(json: &str, attachments: &[Bytes]) -> Result<Value, Error> {
+    let replaced = replace_lone_surrogates(json);
+    let mut deserializer = serde_json::Deserializer::from_str(replaced.as_deref().unwrap_or(json));
+    let value = ValueSeed { attachments }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// Where deserialising has got to, for the error.
+#[derive(Default)]
+struct State {
+    index: Cell<usize>,
+    missing: Cell<bool>,
+}
+
+impl State {
+    fn missing(&self) -> Error {
+        self.missing.set(true);
+        de::Error::custom("missing argument")
+    }
+
+    fn error(&self, cause: Error) -> ArgsError {
+        let cause = if self.missing.get() { ArgsErrorCause::Missing } else { ArgsErrorCause::Invalid(cause) };
+        ArgsError { index: self.index.get(), cause }
+    }
+}
+
+/// Deserialises all arguments, or the first one, whichever the type asks for.
+struct Args<'de, 'a> {
+    args: &'de RawArgs,
+    by_value: bool,
+    state: &'a State,
+}
+
+impl<'de, 'a> Args<'de, 'a> {
+    fn first(&self) -> Arg<'de, 'a> {
+        Arg { args: self.args, index: 0, by_value: self.by_value, state: self.state }
+    }
+}
+
+/// Deserialises one argument.
+struct Arg<'de, 'a> {
+    args: &'de RawArgs,
+    index: usize,
+    by_value: bool,
+    state: &'a State,
+}
+
+impl<'de> Arg<'de, '_> {
+    fn json(&self) -> Result<&'de str, Error> {
+        self.args.get(self.index).ok_or_else(|| self.state.missing())
+    }
+
+    /// `null` counts as absent.
+    fn is_present(&self) -> bool {
+        self.args.get(self.index).is_some_and(|json| json != "null")
+    }
+}
+
+macro_rules! forward {
+    ($to:ident: $($method:ident($($arg:ident: $ty:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($arg: $ty,)* visitor: V) -> Result<V::Value, Error> {
+            forward!(@$to self, $method, visitor $(, $arg)*)
+        }
+    )*};
+    (@first $self:ident, $method:ident, $visitor:ident $(, $arg:ident)*) => {
+        $self.first().$method($($arg,)* $visitor)
+    };
+    (@json $self:ident, $method:ident, $visitor:ident $(, $arg:ident)*) => {{
+        let json = $self.json()?;
+        if $self.by_value {
+            parse_value(json, $self.args.attachments())?.$method($($arg,)* $visitor)
+        } else {
+            serde_json::Deserializer::from_str(json).$method($($arg,)* $visitor)
+        }
+    }};
+    (all $to:ident) => {
+        forward! { $to:
+            deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
+            deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+            deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
+            deserialize_bytes() deserialize_byte_buf() deserialize_seq() deserialize_map() deserialize_identifier()
+            deserialize_unit_struct(name: &'static str)
+            deserialize_tuple_struct(name: &'static str, len: usize)
+            deserialize_struct(name: &'static str, fields: &'static [&'static str])
+            deserialize_enum(name: &'static str, variants: &'static [&'static str])
+        }
+    };
+}
+
+impl<'de> Deserializer<'de> for Args<'de, '_> {
+    type Error = Error;
+
+    forward!(all first);
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        // serde makes no difference between a tuple and an array, but the visitor of an array makes an array.
+        if any::type_name::<V::Value>().starts_with('[') {
+            return self.first().deserialize_tuple(len, visitor);
+        }
+        visitor.visit_seq(Positional { args: self, next: 0, len })
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.first().is_present() { visitor.visit_some(self) } else { visitor.visit_none() }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        // Names with a dollar are private arrangements of a type with its deserialiser, such as raw JSON and our own values.
+        if name.starts_with('$') {
+            return self.first().deserialize_newtype_struct(name, visitor);
+        }
+        visitor.visit_newtype_struct(self)
+    }
+}
+
+impl<'de> Deserializer<'de> for Arg<'de, '_> {
+    type Error = Error;
+
+    forward!(all json);
+    forward! { json: deserialize_tuple(len: usize) }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let json = self.json()?;
+        // Raw JSON is the text as it is, with its placeholders.
+        if self.by_value && !name.starts_with("$serde_json") {
+            parse_value(json, self.args.attachments())?.deserialize_newtype_struct(name, visitor)
+        } else {
+            serde_json::Deserializer::from_str(json).deserialize_newtype_struct(name, visitor)
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_present() { self.deserialize_any(visitor) } else { visitor.visit_unit() }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_present() { visitor.visit_some(self) } else { visitor.visit_none() }
+    }
+}
+
+/// The elements of a tuple.
+struct Positional<'de, 'a> {
+    args: Args<'de, 'a>,
+    next: usize,
+    len: usize,
+}
+
+impl<'de> SeqAccess<'de> for Positional<'de, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        if self.next == self.len {
+            return Ok(None);
+        }
+        let Args { args, by_value, state } = self.args;
+        let arg = Arg { args, index: self.next, by_value, state };
+        state.index.set(self.next);
+        self.next += 1;
+        seed.deserialize(arg).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len - self.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use bytestring::ByteString;
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn args(json: &str) -> RawArgs {
+        RawArgs::from_json_elements(json.into(), Vec::new()).unwrap()
+    }
+
+    fn binary_args(json: &str, attachments: &[&'static [u8]]) -> RawArgs {
+        let attachments = attachments.iter().map(|data| Bytes::from_static(data)).collect();
+        RawArgs::from_json_elements(json.into(), attachments).unwrap()
+    }
+
+    fn decode<T: DeserializeOwned>(json: &str) -> Result<T, (usize, bool)> {
+        decode_args(&args(json))
+            .map_err(|error: ArgsError| (error.index, matches!(error.cause, ArgsErrorCause::Missing)))
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Point {
+        x: i32,
+        y: i32,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Pair(i32, i32);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Newtype<T>(T);
+
+    /// What deserialises from bytes.
+    #[derive(Debug, PartialEq)]
+    struct Blob(Vec<u8>);
+
+    impl<'de> Deserialize<'de> for Blob {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct BlobVisitor;
+            impl Visitor<'_> for BlobVisitor {
+                type Value = Blob;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("bytes")
+                }
+                fn visit_byte_buf<E>(self, data: Vec<u8>) -> Result<Blob, E> {
+                    Ok(Blob(data))
+                }
+            }
+            deserializer.deserialize_byte_buf(BlobVisitor)
+        }
+    }
+
+    const MISSING: bool = true;
+    const INVALID: bool = false;
+
+    #[test]
+    fn tuples_are_positional() {
+        assert_eq!(decode("1,\"a\",true"), Ok((1, "a".to_owned(), true)));
+        assert_eq!(decode("1,\"a\",true"), Ok((1, "a".to_owned())));
+        assert_eq!(decode("1,\"a\",true"), Ok((1,)));
+        assert_eq!(decode("[1,2],3"), Ok(((1, 2), 3)));
+        assert_eq!(decode::<(i32, String)>("1"), Err((1, MISSING)));
+        assert_eq!(decode::<(i32, String)>(""), Err((0, MISSING)));
+        assert_eq!(decode::<(i32, String)>("1,2"), Err((1, INVALID)));
+        assert_eq!(decode::<(i32, String)>("\"a\",2"), Err((0, INVALID)));
+        assert_eq!(decode::<Newtype<(i32, i32)>>("1,2"), Ok(Newtype((1, 2))));
+    }
+
+    #[test]
+    fn everything_else_is_the_first_argument() {
+        assert_eq!(decode("1,2"), Ok(1));
+        assert_eq!(decode(r#"{"x":1,"y":2},3"#), Ok(Point { x: 1, y: 2 }));
+        assert_eq!(decode("[1,2],3"), Ok(vec![1, 2]));
+        assert_eq!(decode("[1,2],3"), Ok([1, 2]));
+        assert_eq!(decode("[1,2],3"), Ok(Box::new([1, 2])));
+        assert_eq!(decode("[1,2],3"), Ok(Newtype([1, 2])));
+        assert_eq!(decode("[[1,2],[3,4]]"), Ok([(1, 2), (3, 4)]));
+        assert_eq!(decode("[1,2],3"), Ok(Pair(1, 2)));
+        assert_eq!(decode("\"x\""), Ok(Newtype("x".to_owned())));
+        assert_eq!(decode("\"x\",1"), Ok(Value::from("x")));
+        assert_eq!(decode::<i32>(""), Err((0, MISSING)));
+        assert_eq!(decode::<Vec<i32>>("1"), Err((0, INVALID)));
+        assert_eq!(decode::<[i32; 2]>("[1]"), Err((0, INVALID)));
+        assert_eq!(decode::<Value>(""), Err((0, MISSING)));
+    }
+
+    #[test]
+    fn unit_takes_anything() {
+        for json in ["", "1", "1,2", "null", "{}"] {
+            assert_eq!(decode(json), Ok(()));
+        }
+        assert_eq!(decode("1,null"), Ok((1, ())));
+        assert_eq!(decode("1"), Ok((1, ())));
+        assert_eq!(decode::<(i32, ())>("1,2"), Err((1, INVALID)));
+    }
+
+    #[test]
+    fn option_may_be_absent() {
+        assert_eq!(decode(""), Ok(None::<i32>));
+        assert_eq!(decode("null"), Ok(None::<i32>));
+        assert_eq!(decode("1"), Ok(Some(1)));
+        assert_eq!(decode("1"), Ok((1, None::<String>)));
+        assert_eq!(decode("1,null"), Ok((1, None::<String>)));
+        assert_eq!(decode("1,\"a\""), Ok((1, Some("a".to_owned()))));
+        assert_eq!(decode("1,2"), Ok(Some((1, 2))));
+        assert_eq!(decode::<(i32, Option<String>)>("1,2"), Err((1, INVALID)));
+        assert_eq!(decode::<(i32, Newtype<i32>)>("1"), Err((1, MISSING)));
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(decode("9007199254740993"), Ok(9_007_199_254_740_993_i64));
+        assert_eq!(decode("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(decode::<Value>("18446744073709551616").map(|value| value.as_f64()), Ok(Some(18_446_744_073_709_551_616.0)));
+        assert_eq!(decode::<f64>("1e999"), Err((0, INVALID)));
+        assert_eq!(decode::<u8>("256"), Err((0, INVALID)));
+    }
+
+    #[test]
+    fn text_can_be_borrowed() {
+        let args = args(r#""borrowed",1"#);
+        let (text, _): (&str, i32) = decode_args(&args).unwrap();
+        assert_eq!(text.as_ptr(), args.json()[1..].as_ptr());
+        let (raw, _): (&RawValue, i32) = decode_args(&args).unwrap();
+        assert_eq!(raw.get(), r#""borrowed""#);
+    }
+
+    #[test]
+    fn lone_surrogates_become_replacement_characters() {
+        assert_eq!(decode(r#""\ud800""#), Ok("\u{fffd}".to_owned()));
+        assert_eq!(decode(r#"{"\udc00":"\ud83d\ude00"}"#), Ok(HashMap::from([("\u{fffd}".to_owned(), "😀".to_owned())])));
+        assert_eq!(decode_value::<String>(r#""\ud800""#, &[]).unwrap(), "\u{fffd}");
+        let args = args(r#"1,["\ud800"]"#);
+        assert_eq!(decode_all(&args).unwrap()[1][0].as_str(), Some("\u{fffd}"));
+        assert!(decode_value::<String>(r#""\ud800"#, &[]).is_err());
+    }
+
+    #[test]
+    fn the_last_duplicate_counts() {
+        assert_eq!(decode(r#"{"x":1,"y":2,"x":3}"#), Ok(Point { x: 3, y: 2 }));
+        assert_eq!(decode(r#"{"x":1,"y":2,"x":3}"#), Ok(HashMap::from([("x".to_owned(), 3), ("y".to_owned(), 2)])));
+        assert_eq!(decode::<Point>(r#"{"x":1,"y":2,"x":"no"}"#), Err((0, INVALID)));
+    }
+
+    #[test]
+    fn binary() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Upload {
+            name: ByteString,
+            parts: Vec<Blob>,
+            list: Vec<u8>,
+            #[serde(default)]
+            absent: Option<Blob>,
+        }
+        let args = binary_args(
+            r#"{"name":"n","parts":[{"_placeholder":true,"num":1},{"num":0,"_placeholder":true}],"list":{"_placeholder":true,"num":1}},2"#,
+            &[b"zero", b"one"],
+        );
+        let (upload, number): (Upload, i32) = decode_args(&args).unwrap();
+        let parts = vec![Blob(b"one".to_vec()), Blob(b"zero".to_vec())];
+        assert_eq!(upload, Upload { name: "n".into(), parts, list: b"one".to_vec(), absent: None });
+        assert_eq!(number, 2);
+        let value: Value = decode_args(&args).unwrap();
+        assert_eq!(value["parts"][1].as_binary().unwrap().as_ptr(), args.attachments()[0].as_ptr());
+        assert_eq!(decode_args::<(RawOwned,)>(&args).unwrap().0.get(), args.get(0).unwrap());
+        assert_eq!(decode_args::<(Value, i32)>(&args).unwrap().0, value);
+        assert_eq!(decode_all(&args).unwrap(), [value, 2.into()]);
+        assert_eq!(decode_args::<(Value, i32, i32)>(&args).unwrap_err().to_string(), "argument 2 is missing");
+    }
+
+    type RawOwned = Box<RawValue>;
+
+    #[test]
+    fn a_value_in_a_structure_shares_its_buffer() {
+        #[derive(Deserialize)]
+        struct Message {
+            body: Value,
+            rest: BTreeMap<String, Value>,
+        }
+        let args = binary_args(
+            r#"{"body":{"_placeholder":true,"num":0},"rest":{"null":null,"b":[{"_placeholder":true,"num":0}]}}"#,
+            &[b"data"],
+        );
+        let message: Message = decode_args(&args).unwrap();
+        let address = args.attachments()[0].as_ptr();
+        assert_eq!(message.body.as_binary().unwrap().as_ptr(), address);
+        assert_eq!(message.rest["b"][0].as_binary().unwrap().as_ptr(), address);
+        assert_eq!(message.rest["null"], Value::Null);
+    }
+
+    #[test]
+    fn a_placeholder_without_attachments_is_plain_data() {
+        let json = r#"{"_placeholder":true,"num":9}"#;
+        let value: Value = decode(json).unwrap();
+        assert_eq!(value["num"], 9.into());
+        assert!(!value.has_binary());
+        assert!(decode_value::<Value>(json, &[]).is_ok());
+        assert!(decode_value::<Value>(json, &[Bytes::new()]).is_err());
+    }
+
+    #[test]
+    fn values_deserialise_as_json_does() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum Kind {
+            Unit,
+            Newtype(i32),
+            Tuple(i32, i32),
+            Struct { a: i32 },
+        }
+        let json = r#"["Unit",{"Newtype":1},{"Tuple":[1,2]},{"Struct":{"a":1}},{"Unit":null}]"#;
+        let kinds: Vec<Kind> = serde_json::from_str(json).unwrap();
+        assert_eq!(Vec::<Kind>::deserialize(decode::<Value>(json).unwrap()).unwrap(), kinds);
+        for json in [r#"["Newtype"]"#, r#"[{"Unit":1}]"#, r#"[{"Unit":null,"Newtype":1}]"#, "[1]", r#"["None"]"#] {
+            assert!(Vec::<Kind>::deserialize(decode::<Value>(json).unwrap()).is_err(), "{json}");
+        }
+        let keys = decode::<Value>(r#"{"1":true,"-2":false}"#).unwrap();
+        assert_eq!(BTreeMap::<i8, bool>::deserialize(keys.clone()).unwrap(), BTreeMap::from([(1, true), (-2, false)]));
+        assert!(BTreeMap::<u8, bool>::deserialize(keys).is_err());
+        assert!(<(i32, i32)>::deserialize(decode::<Value>("[1,2,3]").unwrap()).is_err());
+    }
+
+    #[test]
+    fn errors_say_which_argument() {
+        let error = decode_args::<(i32, Point)>(&args(r#"1,{"x":1}"#)).unwrap_err();
+        assert!(error.to_string().starts_with("argument 1: missing field `y`"), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

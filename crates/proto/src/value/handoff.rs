@@ -1,0 +1,48 @@
+//! Hands values past serde without copying them.
+//!
+//! serde's data model knows borrowed and owned bytes, but no shared ones. Where both ends of a (de)serialiser are ours, one end
+//! leaves the value here and the other takes it, within one call on one thread. If the other end is not ours, nobody takes it and
+//! the ordinary way, a copy, is gone.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+
+use super::Value;
+
+/// The name under which [`Value`] asks a deserialiser for a value as it is.
+pub(super) const VALUE: &str = "$wirebird::Value";
+
+thread_local! {
+    static BYTES: Cell<Option<Bytes>> = const { Cell::new(None) };
+    static VALUES: Cell<Option<Value>> = const { Cell::new(None) };
+}
+
+/// Leaves `data` for [`take_bytes`] while `call` runs.
+pub(super) fn with_bytes<T>(data: &Bytes, call: impl FnOnce() -> T) -> T {
+    BYTES.set(Some(data.clone()));
+    let result = call();
+    BYTES.take();
+    result
+}
+
+/// The buffer that was left, if it is the very one that `data` is in; a copy otherwise.
+pub(super) fn take_bytes(data: &[u8]) -> Bytes {
+    match BYTES.take() {
+        Some(shared) if std::ptr::eq(&*shared, data) => shared,
+        _ => Bytes::copy_from_slice(data),
+    }
+}
+
+/// Leaves `value` for [`take_value`] while `call` runs.
+pub(super) fn with_value<T>(value: Value, call: impl FnOnce() -> T) -> T {
+    VALUES.set(Some(value));
+    let result = call();
+    VALUES.take();
+    result
+}
+
+/// The value that was left, if there is one.
+pub(super) fn take_value() -> Option<Value> {
+    VALUES.take()
+}

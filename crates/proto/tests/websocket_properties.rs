@@ -1,0 +1,130 @@
+//! Properties of the WebSocket codec that hold for any input.
+
+mod websocket_support;
+
+use proptest::{collection::vec, prelude::*};
+use websocket_support::*;
+use wirebird_proto::websocket::{Decoder, Event, FrameHeader, Opcode, frame};
+
+const LIMIT: usize = 5_000;
+
+/// Text and bytes, short and long enough for each form of the length.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => "\\PC{0,40}".prop_map(String::into_bytes),
+        2 => vec(any::<u8>(), 0..20),
+        2 => "\\PC{20,150}".prop_map(String::into_bytes),
+        1 => (0..LIMIT + 200).prop_map(|len| vec![b'x'; len]),
+    ]
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    let opcode = prop_oneof![3 => Just(0u8), 3 => Just(1), 2 => Just(2), 1 => Just(8), 2 => Just(9), 1 => Just(10), 1 => 0..16u8];
+    let odd = |one_in: u32| prop::bool::weighted(1.0 / f64::from(one_in));
+    (prop::bool::weighted(0.7), odd(60), opcode, odd(60), any::<[u8; 4]>(), payload()).prop_map(
+        |(fin, rsv, opcode, unmasked, key, payload)| Frame {
+            fin,
+            rsv: u8::from(rsv),
+            key: (!unmasked).then_some(key),
+            ..Frame::new(opcode, payload)
+        },
+    )
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        6 => vec(any_frame(), 0..8).prop_map(|frames| encode(&frames)),
+        2 => (vec(any_frame(), 1..8), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(frames, at, bits)| {
+            let mut bytes = encode(&frames);
+            let at = at.index(bytes.len());
+            bytes[at] ^= bits;
+            bytes
+        }),
+        1 => vec(any::<u8>(), 0..300),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn how_a_stream_is_cut_changes_nothing(stream in stream(), cuts in vec(1..200usize, 0..100)) {
+        let whole = decode(LIMIT, &stream);
+        prop_assert_eq!(&decode_in_pieces(LIMIT, &stream, &cuts), &whole);
+        prop_assert_eq!(&decode_in_pieces(LIMIT, &stream, &vec![1; stream.len()]), &whole);
+    }
+
+    #[test]
+    fn no_message_is_longer_than_the_limit(stream in stream(), limit in 0..300usize) {
+        for event in decode(limit, &stream).0 {
+            match event {
+                Event::Text(text) => prop_assert!(text.len() <= limit),
+                Event::Binary(bytes) => prop_assert!(bytes.len() <= limit),
+                Event::Ping(bytes) | Event::Pong(bytes) => prop_assert!(bytes.len() <= 125),
+                Event::Close(close) => prop_assert!(close.is_none_or(|(_, reason)| reason.len() <= 123)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_client_sends_arrives(text in "\\PC{0,300}", bytes in vec(any::<u8>(), 0..70_000), key in any::<[u8; 4]>(), cut in any::<prop::sample::Index>()) {
+        let mut frames = [Frame::new(TEXT, &text), Frame::new(BINARY, &bytes), Frame::new(CONTINUATION, [])];
+        let middle = cut.index(bytes.len() + 1);
+        frames[1] = Frame::more(BINARY, &bytes[..middle]);
+        frames[2] = Frame::new(CONTINUATION, &bytes[middle..]);
+        for frame in &mut frames {
+            frame.key = Some(key);
+        }
+        let (events, error) = decode(100_000, &encode(&frames));
+        prop_assert_eq!(error, None);
+        prop_assert_eq!(events, [Event::Text(text.into()), Event::Binary(bytes.into())]);
+    }
+
+    #[test]
+    fn a_frame_is_its_header_and_its_payload(payload in vec(any::<u8>(), 0..70_000)) {
+        let frame = frame(Opcode::Binary, &payload);
+        let header = FrameHeader::new(Opcode::Binary, payload.len());
+        prop_assert_eq!(&frame[..header.len()], header.as_slice());
+        prop_assert_eq!(&frame[header.len()..], &payload[..]);
+        let mut expected = Vec::new();
+        Frame { key: None, ..Frame::new(BINARY, &payload) }.encode(&mut expected);
+        prop_assert_eq!(&frame[..], &expected[..]);
+    }
+}
+
+#[test]
+fn a_claimed_length_costs_nothing() {
+    // A gigabyte is announced, and ten bytes come.
+    let mut decoder = Decoder::new(1 << 30);
+    let mut input = *b"\x82\xff\x00\x00\x00\x00\x40\x00\x00\x00keyk0123456789";
+    assert_eq!(decoder.decode(&mut input).expect("no error").event, None);
+    assert!(!decoder.is_idle());
+}
+
+#[test]
+fn a_message_in_pieces_is_no_larger_than_it_must_be() {
+    let stream = encode(&[Frame::new(BINARY, vec![7; 100_000])]);
+    let (events, error) = decode_in_pieces(1_000_000, &stream, &[4_096; 30]);
+    assert_eq!(error, None);
+    let [Event::Binary(bytes)] = &events[..] else { panic!("one message") };
+    assert_eq!(bytes.len(), 100_000);
+}
+
+#[test]
+fn an_idle_decoder_holds_nothing() {
+    assert!(size_of::<Decoder>() <= 64);
+    let frames = [Frame::more(TEXT, "a"), Frame::new(PING, "b"), Frame::new(CONTINUATION, "c"), Frame::new(PONG, "d")];
+    let stream = encode(&frames);
+    for cut in 0..stream.len() {
+        let mut decoder = Decoder::new(100);
+        let mut stream = stream.clone();
+        let (first, second) = stream.split_at_mut(cut);
+        for mut input in [first, second] {
+            while !input.is_empty() {
+                let consumed = decoder.decode(input).expect("no error").consumed;
+                input = &mut input[consumed..];
+            }
+        }
+        assert!(decoder.is_idle(), "cut at {cut}");
+    }
+}
