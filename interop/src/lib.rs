@@ -1,1 +1,2 @@
-//! Placeholder crate root.
+//! Tests with real clients and servers of others live in this directory; the server they talk to is the
+//! `interop_server` binary of this crate.

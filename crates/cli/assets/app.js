@@ -46,7 +46,7 @@ function signIn(name, { retries = 0 } = {}) {
   socket.on('connect_error', (error) => connectFailed(error, () => retries-- > 0));
   socket.on('disconnect', disconnected);
   socket.on('reconnecting', ({ delay }) => signedIn && showCountdown('Connection lost.', delay));
-  socket.on('upgrade', showConnection);
+  socket.on('upgrade', () => showConnection());
   socket.on('latency', (ms) => (ui.rtt.textContent = `${Math.max(1, Math.round(ms))} ms`));
   socket.on('message', (message) => inOrder(() => receiveText(message)));
   socket.on('image', (image, bytes) => inOrder(() => receiveImage(image, bytes)));
@@ -90,9 +90,10 @@ function connectFailed(error, retryLeft) {
 }
 
 function disconnected(reason) {
-  showConnection();
   clearTyping();
-  if (reason === 'io server disconnect') showBanner('The server closed the connection.', 'Connect');
+  if (reason !== 'io server disconnect') return showConnection();
+  showConnection('disconnected');
+  showBanner('The server closed the connection.', 'Connect', { busy: false });
 }
 
 function signOut(message = '') {
@@ -144,18 +145,20 @@ function remembered() {
 
 let countdownTimer = 0;
 
-function showConnection() {
-  const state = socket?.connected ? 'connected' : navigator.onLine ? 'connecting' : 'offline';
+function showConnection(otherState) {
+  const waiting = navigator.onLine ? 'connecting' : 'offline';
+  const state = socket?.connected ? 'connected' : otherState ?? waiting;
   ui.pill.dataset.state = ui.chat.dataset.connection = state;
-  ui.status.textContent = { connected: 'Connected', connecting: 'Reconnecting', offline: 'Offline' }[state];
+  ui.status.textContent = { connected: 'Connected', connecting: 'Reconnecting', offline: 'Offline', disconnected: 'Disconnected' }[state];
   ui.transport.textContent = socket?.transport ?? '–';
   if (state !== 'connected') ui.rtt.textContent = '–';
 }
 
-function showBanner(text, action) {
+function showBanner(text, action, { busy = true } = {}) {
   clearInterval(countdownTimer);
   ui['banner-text'].textContent = text;
   ui['banner-action'].textContent = action;
+  ui.spinner.hidden = !busy;
   ui.banner.hidden = false;
 }
 
@@ -178,8 +181,8 @@ function hideBanner() {
 
 ui['banner-action'].addEventListener('click', () => {
   clearTimeout(nameRetryTimer);
-  ui['banner-text'].textContent = 'Connecting…';
-  clearInterval(countdownTimer);
+  showConnection();
+  showBanner('Connecting…', 'Try now');
   socket?.connect();
 });
 addEventListener('offline', () => signedIn && showConnection());
@@ -243,6 +246,7 @@ function enter({ room: name, members, history }) {
   ui.scroller.setAttribute('aria-live', 'off');
   for (const message of history ?? []) receiveText(message, { fresh: false });
   setTimeout(() => ui.scroller.removeAttribute('aria-live'), 500);
+  ui.empty.hidden = ui.messages.querySelector('.message') !== null;
   if (arrived) scrollToEnd();
 }
 
@@ -387,7 +391,7 @@ function discard(item) {
 function clearMessages() {
   ui.viewer.close();
   for (const item of [...ui.messages.children]) discard(item);
-  ui.empty.hidden = false;
+  ui.empty.hidden = true;
   last = null;
   lastDay = '';
   clearTyping();

@@ -82,6 +82,7 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     stopped: AtomicBool,
     emptied: Notify,
+    told_to_close: Notify,
     dropped: AtomicU64,
     /// When a refused origin was last logged, so that a flood of them is not a flood of logs.
     pub(crate) refused_origins: Mutex<Vec<(String, Instant)>>,
@@ -104,10 +105,15 @@ impl Engine {
             closing: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             emptied: Notify::new(),
+            told_to_close: Notify::new(),
             dropped: AtomicU64::new(0),
             refused_origins: Mutex::default(),
         });
         Ok(Self { shared })
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// The options.
@@ -246,8 +252,20 @@ impl Engine {
     /// Closes every session with the reason "server shutting down" and opens no new ones.
     pub fn begin_close(&self) {
         self.shared.closing.store(true, Ordering::Release);
+        self.shared.told_to_close.notify_waiters();
         for session in self.sessions() {
             session.close(CloseReason::ServerShutdown);
+        }
+    }
+
+    /// Resolves when the engine is told to close.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.shared.clone();
+        async move {
+            let notified = shared.told_to_close.notified();
+            if !shared.closing.load(Ordering::Acquire) {
+                notified.await;
+            }
         }
     }
 

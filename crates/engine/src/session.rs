@@ -15,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use wirebird_proto::engine_io::Packet;
 use wirebird_proto::websocket::CloseCode;
 
-use crate::engine::Shared;
+use crate::engine::{Engine, Shared};
 use crate::handshake::Handshake;
 use crate::id::Id;
 use crate::message::{Message, Outgoing};
@@ -183,6 +183,11 @@ impl Session {
     /// The session's id: a credential, never shown to other clients.
     pub fn id(&self) -> Id {
         self.id
+    }
+
+    /// The engine the session belongs to.
+    pub fn engine(&self) -> Engine {
+        Engine::from_shared(self.shared.clone())
     }
 
     /// The request that opened the session.

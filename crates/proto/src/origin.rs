@@ -78,9 +78,9 @@ pub fn validate_allowed_origin(origin: &str) -> Result<(), OriginError> {
 
 fn is_host(name: &str) -> bool {
     match name.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .is_some_and(|address| !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))),
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| {
+            !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
+        }),
         None => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()+,;=".contains(&byte)),
     }
 }

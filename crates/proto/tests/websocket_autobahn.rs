@@ -162,17 +162,49 @@ fn case_6_3_and_6_4_bad_text_fails_fast() {
 #[test]
 fn case_6_5_to_6_23_utf8_sequences() {
     let good = [
-        "\u{0}", "\u{80}", "\u{800}", "\u{10000}", "\u{7f}", "\u{7ff}", "\u{ffff}", "\u{10ffff}", "\u{d7ff}",
-        "\u{e000}", "\u{fffd}", "\u{fffe}", "\u{1fffe}", "\u{feff}κόσμε",
+        "\u{0}",
+        "\u{80}",
+        "\u{800}",
+        "\u{10000}",
+        "\u{7f}",
+        "\u{7ff}",
+        "\u{ffff}",
+        "\u{10ffff}",
+        "\u{d7ff}",
+        "\u{e000}",
+        "\u{fffd}",
+        "\u{fffe}",
+        "\u{1fffe}",
+        "\u{feff}κόσμε",
     ];
     for good in good {
         assert_eq!(accepted(&[Frame::new(TEXT, good)]), [text(good)]);
     }
     let bad: [&[u8]; 24] = [
-        b"\xce", b"\xce\xba\xe1", b"\xce\xba\xe1\xbd", b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80",
-        b"\xf7\xbf\xbf\xbf", b"\xfb\xbf\xbf\xbf\xbf", b"\xf4\x90\x80\x80", b"\x80", b"\xbf", b"\x80\xbf",
-        b"\x80\xbf\x80", b"\xc0\x20", b"\xe0\x20", b"\xf0\x20", b"\xc0", b"\xe0\x80", b"\xf0\x80\x80",
-        b"\xfe", b"\xff", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\xed\xad\xbf\xed\xb0\x80",
+        b"\xce",
+        b"\xce\xba\xe1",
+        b"\xce\xba\xe1\xbd",
+        b"\xf8\x88\x80\x80\x80",
+        b"\xfc\x84\x80\x80\x80\x80",
+        b"\xf7\xbf\xbf\xbf",
+        b"\xfb\xbf\xbf\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\x80",
+        b"\xbf",
+        b"\x80\xbf",
+        b"\x80\xbf\x80",
+        b"\xc0\x20",
+        b"\xe0\x20",
+        b"\xf0\x20",
+        b"\xc0",
+        b"\xe0\x80",
+        b"\xf0\x80\x80",
+        b"\xfe",
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xf0\x80\x80\xaf",
+        b"\xed\xad\xbf\xed\xb0\x80",
     ];
     for bad in bad {
         assert_eq!(refused(&[Frame::new(TEXT, bad)], CloseCode::INVALID_DATA), [], "{bad:x?}");
@@ -256,7 +288,8 @@ fn beyond_the_suite_limits() {
     // Refused by its header alone.
     let whole = encode(&[Frame::new(TEXT, "0123456789a")]);
     assert_eq!(decode(10, &whole[..2]), (vec![], Some(over)));
-    let fragments = encode(&[Frame::more(TEXT, "012345"), Frame::new(PING, [0; 125]), Frame::new(CONTINUATION, "6789a")]);
+    let fragments =
+        encode(&[Frame::more(TEXT, "012345"), Frame::new(PING, [0; 125]), Frame::new(CONTINUATION, "6789a")]);
     assert_eq!(decode(10, &fragments), (vec![ping(&[0; 125])], Some(over)));
     assert_eq!(decode(0, &encode(&[Frame::new(TEXT, "")])), (vec![text("")], None));
 }

@@ -1,8 +1,8 @@
 //! Engine.IO protocol 4: packets, polling payloads and the handshake.
 //!
-//! A packet is a type digit followed by data. WebSocket carries one packet a frame (a binary message is a binary frame
-//! without a digit); a polling body carries any number of them, separated by the byte `0x1e`, with binary messages in
-//! base64 after the letter `b`.
+//! A packet is a type digit followed by data. WebSocket carries one packet a frame (a binary message is a
+//! binary frame without a digit); a polling body carries any number of them, separated by the byte `0x1e`,
+//! with binary messages in base64 after the letter `b`.
 //!
 //! Source: the Engine.IO protocol, revision 4, sections "Packet encoding" and "Payload encoding".
 

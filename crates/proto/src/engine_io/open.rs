@@ -59,8 +59,14 @@ mod tests {
     use super::*;
 
     fn open(ping_interval: Duration, ping_timeout: Duration) -> String {
-        OpenPacket { sid: "7O_w46oQqMq5FpqZAAAA", upgrades: &["websocket"], ping_interval, ping_timeout, max_payload: 1_000_000 }
-            .to_json()
+        OpenPacket {
+            sid: "7O_w46oQqMq5FpqZAAAA",
+            upgrades: &["websocket"],
+            ping_interval,
+            ping_timeout,
+            max_payload: 1_000_000,
+        }
+        .to_json()
     }
 
     #[test]
@@ -75,7 +81,10 @@ mod tests {
     fn short_times_do_not_become_zero() {
         let json = open(Duration::from_millis(500), Duration::from_micros(1));
         assert!(json.contains(r#""pingInterval":500,"pingTimeout":1,"#), "{json}");
-        assert!(open(Duration::MAX, Duration::ZERO).contains(r#""pingInterval":9007199254740991,"pingTimeout":0,"#));
+        assert!(
+            open(Duration::MAX, Duration::ZERO)
+                .contains(r#""pingInterval":9007199254740991,"pingTimeout":0,"#)
+        );
     }
 
     #[test]

@@ -54,9 +54,9 @@ pub enum Packet {
 impl Packet {
     /// Decodes one text frame, or one element of a polling payload.
     ///
-    /// The data of the result shares the buffer of `text`; only base64 is copied. Data after the digits of a close, upgrade
-    /// or noop packet means nothing and is ignored, as other implementations do. Base64 must be the standard alphabet with
-    /// canonical padding; `b` alone is an empty message.
+    /// The data of the result shares the buffer of `text`; only base64 is copied. Data after the digits of a
+    /// close, upgrade or noop packet means nothing and is ignored, as other implementations do. Base64 must
+    /// be the standard alphabet with canonical padding; `b` alone is an empty message.
     ///
     /// # Errors
     ///
@@ -65,7 +65,8 @@ impl Packet {
         let Some(&kind) = text.as_bytes().first() else {
             return Err(PacketError::Empty);
         };
-        // Every known type is one ASCII byte, so that the rest begins on a character; an unknown one is not sliced.
+        // Every known type is one ASCII byte, so that the rest begins on a character; an unknown one is not
+        // sliced.
         let rest = |text: &ByteString| text.slice_ref(&text[1..]);
         Ok(match kind {
             packet_type::MESSAGE => Self::Text(rest(&text)),

@@ -10,11 +10,11 @@ use bytestring::ByteString;
 use super::DecodeError;
 use super::scanner::{self, MAX_DEPTH};
 
-/// The arguments of an event or acknowledgement as they were received: JSON text, where each argument is in it, and the
-/// attachments that the placeholders stand for.
+/// The arguments of an event or acknowledgement as they were received: JSON text, where each argument is in
+/// it, and the attachments that the placeholders stand for.
 ///
-/// The text is known to be valid. Nothing in it is decoded: numbers, the order of keys, duplicates, escapes and whitespace
-/// inside of arguments survive. A clone shares everything with its original.
+/// The text is known to be valid. Nothing in it is decoded: numbers, the order of keys, duplicates, escapes
+/// and whitespace inside of arguments survive. A clone shares everything with its original.
 #[derive(Clone, Default)]
 pub struct RawArgs {
     json: ByteString,
@@ -38,13 +38,13 @@ impl RawArgs {
 
     /// Takes arguments that are JSON already, joined by commas, such as `1,"a"`.
     ///
-    /// When there are attachments, placeholders in the text refer to them by number. Otherwise what looks like a placeholder is
-    /// an object like any other.
+    /// When there are attachments, placeholders in the text refer to them by number. Otherwise what looks
+    /// like a placeholder is an object like any other.
     ///
     /// # Errors
     ///
-    /// Text that is not a sequence of JSON texts, that is nested deeper than 127 levels or has 4 GiB, and placeholders of
-    /// attachments that are not there.
+    /// Text that is not a sequence of JSON texts, that is nested deeper than 127 levels or has 4 GiB, and
+    /// placeholders of attachments that are not there.
     pub fn from_json_elements(elements: ByteString, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
         let count = (!attachments.is_empty()).then_some(attachments.len());
         let layout = scanner::elements(&elements, MAX_DEPTH, count)?;
@@ -53,12 +53,12 @@ impl RawArgs {
         Ok(args)
     }
 
-    /// `range` is the part of `text` that holds the arguments, `commas` are those between them, as offsets in `text`.
+    /// `range` is the part of `text` that holds the arguments, `commas` are those between them, as offsets in
+    /// `text`.
     pub(super) fn from_parts(text: &ByteString, range: Range<usize>, len: usize, commas: &[u32]) -> Self {
-        let end = range.end;
-        let json = text[range].trim_start_matches(scanner::WHITESPACE);
-        let commas = Commas::new(commas, end - json.len());
-        let json = text.slice_ref(json.trim_end_matches(scanner::WHITESPACE));
+        let range = scanner::trim(text, range);
+        let commas = Commas::new(commas, range.start);
+        let json = text.slice_ref(&text[range]);
         Self { json, commas, len, attachments: None }
     }
 
@@ -87,7 +87,7 @@ impl RawArgs {
             _ => *commas.get(index - 1)? as usize + 1,
         };
         let end = if index + 1 == self.len { self.json.len() } else { *commas.get(index)? as usize };
-        Some(self.json.get(start..end)?.trim_matches(scanner::WHITESPACE))
+        self.json.get(scanner::trim(&self.json, start..end))
     }
 
     /// The JSON of each argument.
@@ -95,12 +95,14 @@ impl RawArgs {
         (0..self.len).map(|index| self.get(index).unwrap_or_default())
     }
 
-    /// All arguments as they were received, joined by commas, without brackets and event name. Empty when there is none.
+    /// All arguments as they were received, joined by commas, without brackets and event name. Empty when
+    /// there is none.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// All arguments as they were received, like [`json`](Self::json), as a buffer that can be kept and sent on.
+    /// All arguments as they were received, like [`json`](Self::json), as a buffer that can be kept and sent
+    /// on.
     pub fn json_bytes(&self) -> &ByteString {
         &self.json
     }

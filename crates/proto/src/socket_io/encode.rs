@@ -22,9 +22,15 @@ pub enum HeaderKind {
 
 /// Appends `<type>[<attachments>-][<namespace>,][<id>]`, without an Engine.IO type digit.
 ///
-/// `attachments` is written for the binary types only, where it must be 1 or more. The namespace `/` is omitted, and so is an
-/// empty one. A namespace cannot contain a comma, which ends it.
-pub fn write_header(out: &mut Vec<u8>, kind: HeaderKind, attachments: usize, namespace: &str, id: Option<u64>) {
+/// `attachments` is written for the binary types only, where it must be 1 or more. The namespace `/` is
+/// omitted, and so is an empty one. A namespace cannot contain a comma, which ends it.
+pub fn write_header(
+    out: &mut Vec<u8>,
+    kind: HeaderKind,
+    attachments: usize,
+    namespace: &str,
+    id: Option<u64>,
+) {
     out.reserve(1 + 21 + namespace.len() + 1 + 20);
     out.push(kind as u8);
     if matches!(kind, HeaderKind::BinaryEvent | HeaderKind::BinaryAck) {
@@ -40,11 +46,11 @@ pub fn write_header(out: &mut Vec<u8>, kind: HeaderKind, attachments: usize, nam
     }
 }
 
-/// Appends an event packet (without an Engine.IO type digit) of the given name and `elements`, arguments in JSON joined by
-/// commas.
+/// Appends an event packet (without an Engine.IO type digit) of the given name and `elements`, arguments in
+/// JSON joined by commas.
 ///
-/// It is a binary event when `attachments` is not 0; the attachments themselves are sent after it. The name is not compared
-/// with the reserved ones, see [`is_reserved`](super::is_reserved).
+/// It is a binary event when `attachments` is not 0; the attachments themselves are sent after it. The name
+/// is not compared with the reserved ones, see [`is_reserved`](super::is_reserved).
 pub fn write_event(
     out: &mut Vec<u8>,
     attachments: usize,
@@ -65,7 +71,8 @@ pub fn write_event(
     out.push(b']');
 }
 
-/// Appends an acknowledgement (without an Engine.IO type digit) of `elements`, arguments in JSON joined by commas.
+/// Appends an acknowledgement (without an Engine.IO type digit) of `elements`, arguments in JSON joined by
+/// commas.
 ///
 /// It is a binary one when `attachments` is not 0; the attachments themselves are sent after it.
 pub fn write_ack(out: &mut Vec<u8>, attachments: usize, namespace: &str, id: u64, elements: &[u8]) {
@@ -85,7 +92,8 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
         out.push(b'"');
     } else {
         let start = out.len();
-        // Neither a string nor a vector can fail; should it ever, the name is an empty one and the JSON stays valid.
+        // Neither a string nor a vector can fail; should it ever, the name is an empty one and the JSON stays
+        // valid.
         if serde_json::to_writer(&mut *out, text).is_err() {
             out.truncate(start);
             out.extend_from_slice(b"\"\"");

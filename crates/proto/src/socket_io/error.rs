@@ -6,7 +6,8 @@ use bytestring::ByteString;
 
 /// Why a Socket.IO packet cannot be decoded.
 ///
-/// All of them mean that the peer does not speak the protocol: the connection should end with reason `parse error`.
+/// All of them mean that the peer does not speak the protocol: the connection should end with reason `parse
+/// error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -23,7 +24,8 @@ pub enum DecodeError {
     /// The attachments have more bytes than
     /// [`Limits::max_attachment_bytes_total`](super::Limits::max_attachment_bytes_total).
     AttachmentsTooLarge,
-    /// A placeholder whose number is missing, no integer, or not that of an attachment ("illegal attachments").
+    /// A placeholder whose number is missing, no integer, or not that of an attachment ("illegal
+    /// attachments").
     IllegalAttachments,
     /// An acknowledgement id with more than 16 digits or above 2^53 - 1.
     InvalidId,

@@ -33,7 +33,8 @@ pub enum PacketKind {
     Event {
         /// Set when the sender wants an acknowledgement; at most 2^53 - 1.
         id: Option<u64>,
-        /// The name, with escapes resolved (a lone surrogate becomes U+FFFD). A number stands for itself as it was written.
+        /// The name, with escapes resolved (a lone surrogate becomes U+FFFD). A number stands for itself as
+        /// it was written.
         name: ByteString,
         /// The arguments after the name.
         args: RawArgs,
@@ -71,7 +72,9 @@ mod tests {
         for name in RESERVED_EVENTS {
             assert!(is_reserved(name), "{name}");
         }
-        for name in ["", "connected", "Connect", "connect ", "message", "connection", "disconnectin", "new_listener"] {
+        for name in
+            ["", "connected", "Connect", "connect ", "message", "connection", "disconnectin", "new_listener"]
+        {
             assert!(!is_reserved(name), "{name}");
         }
     }

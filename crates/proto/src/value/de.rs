@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde_json::{Error, Number};
 
@@ -143,7 +143,8 @@ impl<'de> IntoDeserializer<'de, Error> for Value {
     }
 }
 
-/// Deserialises as the same JSON would with `serde_json`, and binary as bytes. A sequence of numbers can be read from binary, too.
+/// Deserialises as the same JSON would with `serde_json`, and binary as bytes. A sequence of numbers can be
+/// read from binary, too.
 impl<'de> Deserializer<'de> for Value {
     type Error = Error;
 
@@ -156,7 +157,8 @@ impl<'de> Deserializer<'de> for Value {
             Self::Binary(value) => visitor.visit_byte_buf(value.into()),
             Self::Array(elements) => visit_elements(elements.into_iter(), visitor),
             Self::Object(members) => {
-                let mut access = MapDeserializer::new(members.into_iter().map(|(key, value)| (Key(key), value)));
+                let mut access =
+                    MapDeserializer::new(members.into_iter().map(|(key, value)| (Key(key), value)));
                 let value = visitor.visit_map(&mut access)?;
                 access.end()?;
                 Ok(value)
@@ -230,7 +232,8 @@ where
     Ok(value)
 }
 
-/// The name of a member; numbers and booleans can be read from it, as maps with such keys are written that way.
+/// The name of a member; numbers and booleans can be read from it, as maps with such keys are written that
+/// way.
 struct Key(String);
 
 impl<'de> IntoDeserializer<'de, Error> for Key {

@@ -7,7 +7,8 @@ use super::Value;
 
 /// The members of an object, in the order in which they were written.
 ///
-/// A name occurs once. Objects are small as a rule, therefore looking a member up goes through them one by one.
+/// A name occurs once. Objects are small as a rule, therefore looking a member up goes through them one by
+/// one.
 #[derive(Clone, Debug, Default)]
 pub struct Map {
     members: Vec<(String, Value)>,
@@ -19,8 +20,8 @@ impl Map {
         Self { members: Vec::new() }
     }
 
-    /// Takes members among which a name may occur several times: the last value counts, at the place of the first, as in
-    /// JavaScript.
+    /// Takes members among which a name may occur several times: the last value counts, at the place of the
+    /// first, as in JavaScript.
     pub(super) fn from_members(mut members: Vec<(String, Value)>) -> Self {
         // The input may be hostile: comparing each with each would take quadratic time.
         const FEW: usize = 16;
@@ -173,7 +174,8 @@ mod tests {
         assert_eq!(map.insert("a", 1), None);
         assert_eq!(map.insert("b", "x"), None);
         assert_eq!(map.insert("a", true), Some(1.into()));
-        let swapped: Map = [("b".to_owned(), "x".into()), ("a".to_owned(), true.into())].into_iter().collect();
+        let swapped: Map =
+            [("b".to_owned(), "x".into()), ("a".to_owned(), true.into())].into_iter().collect();
         assert_eq!(map, swapped);
         assert_eq!(map.remove("a"), Some(true.into()));
         assert_ne!(map, swapped);

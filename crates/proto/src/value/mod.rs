@@ -1,7 +1,7 @@
 //! Rust values as arguments: serialising, deserialising, and a JSON-like [`Value`] with binary.
 //!
-//! What an event or an acknowledgement carries is a list of arguments. A tuple is several of them, `()` is none, and any other
-//! value is one:
+//! What an event or an acknowledgement carries is a list of arguments. A tuple is several of them, `()` is
+//! none, and any other value is one:
 //!
 //! ```
 //! use wirebird_proto::value::encode_args;
@@ -32,7 +32,8 @@ use serde_json::Number;
 
 /// Any argument: a JSON value, or binary.
 ///
-/// Numbers are what they are in `serde_json`: integers that fit 64 bits, signed or not, and floating point for all others.
+/// Numbers are what they are in `serde_json`: integers that fit 64 bits, signed or not, and floating point
+/// for all others.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -168,7 +169,8 @@ mod tests {
 
     #[test]
     fn accessors() {
-        let value: Value = serde_json::from_str(r#"{"a":[1,-1,1.5,true,null,"s"],"big":18446744073709551615}"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{"a":[1,-1,1.5,true,null,"s"],"big":18446744073709551615}"#).unwrap();
         assert_eq!(value["a"][0].as_u64(), Some(1));
         assert_eq!(value["a"][1].as_i64(), Some(-1));
         assert_eq!(value["a"][1].as_u64(), None);

@@ -11,24 +11,24 @@ use serde_json::ser::Formatter;
 
 use super::{Value, handoff};
 
-/// Serialises `value` as arguments: appends them to `json`, joined by commas and without brackets, and their binary to
-/// `attachments`. Returns how many arguments there are.
+/// Serialises `value` as arguments: appends them to `json`, joined by commas and without brackets, and their
+/// binary to `attachments`. Returns how many arguments there are.
 ///
-/// * A tuple is several arguments, `()` is none, everything else is one: a `Vec`, a slice, an array, a struct (also a tuple
-///   struct), `None` (which is `null`). Only the outermost tuple counts, inner ones are arrays. References, smart pointers and
-///   newtypes are seen through.
-/// * serde makes no difference between a tuple and an array of fixed size; it is told by the name of the type. A type of your own
-///   that passes serialisation on to an array it contains, other than by a derived newtype, is taken for a tuple. Use a slice
-///   there.
+/// * A tuple is several arguments, `()` is none, everything else is one: a `Vec`, a slice, an array, a struct
+///   (also a tuple struct), `None` (which is `null`). Only the outermost tuple counts, inner ones are arrays.
+///   References, smart pointers and newtypes are seen through.
+/// * serde makes no difference between a tuple and an array of fixed size; it is told by the name of the
+///   type. A type of your own that passes serialisation on to an array it contains, other than by a derived
+///   newtype, is taken for a tuple. Use a slice there.
 /// * What serialises as bytes (such as [`Bytes`]; a `Vec<u8>` does not by itself) becomes the placeholder
-///   `{"_placeholder":true,"num":N}` and an attachment, in the order of the text. `N` is its index in `attachments`, hence several
-///   calls can share the vectors; the caller puts the comma between.
+///   `{"_placeholder":true,"num":N}` and an attachment, in the order of the text. `N` is its index in
+///   `attachments`, hence several calls can share the vectors; the caller puts the comma between.
 /// * What looks like a placeholder in the data stays what it is. NaN and infinities become `null`.
 ///
 /// # Errors
 ///
-/// JSON cannot express the value (a map whose keys are neither strings nor numbers), or its own `Serialize` failed. Then
-/// `json` and `attachments` are as they were.
+/// JSON cannot express the value (a map whose keys are neither strings nor numbers), or its own `Serialize`
+/// failed. Then `json` and `attachments` are as they were.
 pub fn encode_args<T: Serialize + ?Sized>(
     value: &T,
     json: &mut Vec<u8>,
@@ -38,7 +38,8 @@ pub fn encode_args<T: Serialize + ?Sized>(
     let top = Top { count: Cell::new(1), bare: Cell::new(false) };
     let formatter = ArgsFormatter { attachments: &mut *attachments, top: &top, depth: 0 };
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, formatter);
-    let result = value.serialize(ArgsSerializer { json: &mut serializer, top: &top, is_array: is_array::<T> });
+    let result =
+        value.serialize(ArgsSerializer { json: &mut serializer, top: &top, is_array: is_array::<T> });
     match result {
         Ok(()) => Ok(top.count.get()),
         Err(cause) => {
@@ -293,149 +294,4 @@ impl<'s, 'a> Serializer for ArgsSerializer<'s, 'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
-    use std::collections::BTreeMap;
-    use std::rc::Rc;
-    use std::sync::Arc;
-
-    use serde_json::value::RawValue;
-
-    use super::*;
-
-    /// What serialises as bytes.
-    struct Blob(&'static [u8]);
-
-    impl Serialize for Blob {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_bytes(self.0)
-        }
-    }
-
-    #[derive(Serialize)]
-    struct Newtype<T>(T);
-
-    #[derive(Serialize)]
-    struct Point(i32, i32);
-
-    #[derive(Serialize)]
-    struct Nothing;
-
-    fn encode<T: Serialize + ?Sized>(value: &T) -> (usize, String, Vec<Bytes>) {
-        let (mut json, mut attachments) = (Vec::new(), Vec::new());
-        let count = encode_args(value, &mut json, &mut attachments).unwrap();
-        (count, String::from_utf8(json).unwrap(), attachments)
-    }
-
-    #[track_caller]
-    fn check<T: Serialize + ?Sized>(value: &T, count: usize, json: &str) {
-        assert_eq!(encode(value), (count, json.to_owned(), Vec::new()));
-    }
-
-    #[test]
-    fn tuples_are_several_arguments() {
-        check(&(1, "a", true), 3, r#"1,"a",true"#);
-        check(&(1,), 1, "1");
-        check(&((1, 2), [3, 4]), 2, "[1,2],[3,4]");
-        check(&([(1, 2)], ()), 2, "[[1,2]],null");
-        check(&&&(1, 2), 2, "1,2");
-        check(&Box::new((1, 2)), 2, "1,2");
-        check(&Some((1, 2)), 2, "1,2");
-        check(&Newtype((1, 2)), 2, "1,2");
-        check(&("[]", BTreeMap::from([("a", [1])])), 2, r#""[]",{"a":[1]}"#);
-    }
-
-    #[test]
-    fn unit_is_none() {
-        check(&(), 0, "");
-        check(&Newtype(()), 0, "");
-    }
-
-    #[test]
-    fn everything_else_is_one() {
-        check(&1, 1, "1");
-        check(&-1_i128, 1, "-1");
-        check("a€\n", 1, r#""a€\n""#);
-        check(&'x', 1, r#""x""#);
-        check(&None::<i32>, 1, "null");
-        check(&Value::Null, 1, "null");
-        check(&Nothing, 1, "null");
-        check(&vec![1, 2], 1, "[1,2]");
-        check(&[1, 2][..], 1, "[1,2]");
-        check(&Vec::<i32>::new(), 1, "[]");
-        check(&Point(1, 2), 1, "[1,2]");
-        check(&Newtype("x"), 1, r#""x""#);
-        check(&BTreeMap::from([(1, vec![(2, 3)])]), 1, r#"{"1":[[2,3]]}"#);
-        check(&Ok::<i32, i32>(1), 1, r#"{"Ok":1}"#);
-        check(&RawValue::from_string("[1, 2]".to_owned()).unwrap(), 1, "[1, 2]");
-        check(&format_args!("{}", 1), 1, r#""1""#);
-    }
-
-    /// Guards the way by which arrays are told from tuples: the name of the type.
-    #[test]
-    fn arrays_are_one() {
-        check(&[1, 2], 1, "[1,2]");
-        check(&[0; 0], 1, "[]");
-        check(&&&mut [1, 2], 1, "[1,2]");
-        check(&&"ab".bytes().collect::<Vec<_>>().first_chunk::<2>(), 1, "[97,98]");
-        check(&[(1, 2)], 1, "[[1,2]]");
-        check(&Some([1, 2]), 1, "[1,2]");
-        check(&Newtype([1, 2]), 1, "[1,2]");
-        check(&Newtype(Some(&[1, 2])), 1, "[1,2]");
-        check(&Box::new([1, 2]), 1, "[1,2]");
-        check(&Cow::Borrowed(&[1, 2]), 1, "[1,2]");
-        assert!(is_array::<&'static &'static mut [u8; 4]>());
-        assert!(is_array::<Box<Arc<Rc<Cow<'static, [u8; 4]>>>>>());
-        assert!(!is_array::<([u8; 4],)>() && !is_array::<Option<[u8; 4]>>());
-    }
-
-    #[test]
-    fn binary_becomes_placeholders_in_order() {
-        let (count, json, attachments) =
-            encode(&(Blob(b"a"), vec![BTreeMap::from([("k", Blob(b"b"))])], 1, Some(Blob(b""))));
-        assert_eq!(count, 4);
-        assert_eq!(
-            json,
-            r#"{"_placeholder":true,"num":0},[{"k":{"_placeholder":true,"num":1}}],1,{"_placeholder":true,"num":2}"#
-        );
-        assert_eq!(attachments, [&b"a"[..], b"b", b""]);
-        assert_eq!(encode(&Blob(b"x")).1, r#"{"_placeholder":true,"num":0}"#);
-    }
-
-    #[test]
-    fn what_is_there_is_kept() {
-        let (mut json, mut attachments) = (b"1,".to_vec(), vec![Bytes::from_static(b"first")]);
-        assert_eq!(encode_args(&Blob(b"second"), &mut json, &mut attachments).unwrap(), 1);
-        assert_eq!(json, br#"1,{"_placeholder":true,"num":1}"#);
-        assert_eq!(attachments, [&b"first"[..], b"second"]);
-    }
-
-    #[test]
-    fn numbers_that_json_has_no_word_for() {
-        check(&(f64::NAN, f32::INFINITY, [f64::NEG_INFINITY], 1.5), 4, "null,null,[null],1.5");
-    }
-
-    #[test]
-    fn nothing_is_left_of_a_value_that_cannot_be_sent() {
-        let (mut json, mut attachments) = (b"kept".to_vec(), vec![Bytes::from_static(b"kept")]);
-        let value = (1, Blob(b"x"), BTreeMap::from([(vec![1], 1)]));
-        let error = encode_args(&value, &mut json, &mut attachments).unwrap_err();
-        assert!(error.to_string().starts_with("value cannot be sent: "), "{error}");
-        assert_eq!((&*json, attachments.len()), (&b"kept"[..], 1));
-    }
-
-    #[test]
-    fn values_share_their_buffers() {
-        let data = Bytes::from(vec![1, 2, 3]);
-        let value = Value::from(vec![Value::from(data.clone()), Value::Null, data.slice(1..).into()]);
-        let (_, _, attachments) = encode(&(1, value));
-        assert_eq!(attachments[0].as_ptr(), data.as_ptr());
-        assert_eq!(attachments[1].as_ptr(), data[1..].as_ptr());
-        assert_eq!(attachments.len(), 2);
-    }
-
-    #[test]
-    fn data_that_looks_like_a_placeholder_stays() {
-        check(&serde_json::json!({ "_placeholder": true, "num": 9 }), 1, r#"{"_placeholder":true,"num":9}"#);
-    }
-}
+mod tests;

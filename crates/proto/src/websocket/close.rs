@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn codes_of_the_wire() {
-        for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
+        for code in
+            [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+        {
             assert_eq!(CloseCode::new(code).map(CloseCode::as_u16), Some(code));
         }
         for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
@@ -96,7 +98,8 @@ mod tests {
     fn payloads() {
         let both = |bytes: &[u8]| {
             let borrowed = parse(Cow::Borrowed(bytes)).map(|close| close.map(|(c, r)| (c.0, r.into_owned())));
-            let owned = parse(Cow::Owned(bytes.to_vec())).map(|close| close.map(|(c, r)| (c.0, r.into_owned())));
+            let owned =
+                parse(Cow::Owned(bytes.to_vec())).map(|close| close.map(|(c, r)| (c.0, r.into_owned())));
             assert_eq!(borrowed, owned);
             owned
         };

@@ -170,7 +170,11 @@ impl Decoder {
     }
 
     /// Takes in a piece of a payload, and gives the event that it completes.
-    fn payload(&mut self, mut header: Header, piece: &mut [u8]) -> Result<Option<Event<'static>>, DecodeError> {
+    fn payload(
+        &mut self,
+        mut header: Header,
+        piece: &mut [u8],
+    ) -> Result<Option<Event<'static>>, DecodeError> {
         header.mask.apply(piece);
         header.remaining -= piece.len();
         let complete = header.remaining == 0;
@@ -217,7 +221,10 @@ impl Decoder {
 
 impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("max_message", &self.max_message).field("idle", &self.is_idle()).finish()
+        f.debug_struct("Decoder")
+            .field("max_message", &self.max_message)
+            .field("idle", &self.is_idle())
+            .finish()
     }
 }
 

@@ -9,9 +9,7 @@ use base64::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{
-        CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
     request::Parts,
 };
 use sha1::{Digest, Sha1};
@@ -123,7 +121,9 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 #[must_use]
 pub fn response_bytes(accept: &HeaderValue, extra: &HeaderMap) -> Bytes {
     let mut head = Vec::with_capacity(160 + 64 * extra.len());
-    head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    head.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    );
     let mut put = |name: &[u8], value: &HeaderValue| {
         for part in [name, b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);
@@ -209,7 +209,11 @@ mod tests {
             assert_eq!(accept(&parts), Err(HandshakeError::HttpVersion));
         }
         let refused = [
-            ("upgrade", HandshakeError::Upgrade, &[&[][..], &["h2c"], &["websocket/13"], &["websockets"]][..]),
+            (
+                "upgrade",
+                HandshakeError::Upgrade,
+                &[&[][..], &["h2c"], &["websocket/13"], &["websockets"]][..],
+            ),
             ("connection", HandshakeError::Connection, &[&[][..], &["keep-alive"], &["upgraded"]]),
             ("sec-websocket-version", HandshakeError::Version, &[&[][..], &["8"], &["13, 8"], &["13", "8"]]),
             (

@@ -130,7 +130,10 @@ mod tests {
         assert_eq!(error(b"\x81\x05", &BETWEEN), DecodeError::Unmasked);
         assert_eq!(error(b"\x89\xfe", &BETWEEN), DecodeError::ControlTooLong);
         assert_eq!(error(b"\x81\xfe\x00\x7d", &BETWEEN), DecodeError::LengthNotMinimal);
-        assert_eq!(error(b"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff", &BETWEEN), DecodeError::LengthNotMinimal);
+        assert_eq!(
+            error(b"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff", &BETWEEN),
+            DecodeError::LengthNotMinimal
+        );
         assert_eq!(error(b"\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00", &BETWEEN), DecodeError::LengthOverflow);
     }
 

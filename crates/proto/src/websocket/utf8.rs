@@ -27,7 +27,8 @@ impl PartialText {
 
     /// Takes in the next piece. `expected` is a bound of the length of the whole text, see [`room`].
     pub(super) fn push(&mut self, mut piece: &[u8], expected: usize) -> Result<(), DecodeError> {
-        self.text.reserve_exact(room(self.len(), self.text.capacity(), piece.len(), expected) + self.tail_len);
+        self.text
+            .reserve_exact(room(self.len(), self.text.capacity(), piece.len(), expected) + self.tail_len);
         while self.tail_len > 0 {
             let Some((&next, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;

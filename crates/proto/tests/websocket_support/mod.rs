@@ -4,36 +4,36 @@
 
 use wirebird_proto::websocket::{DecodeError, Decoder, Event};
 
-pub const CONTINUATION: u8 = 0;
-pub const TEXT: u8 = 1;
-pub const BINARY: u8 = 2;
-pub const CLOSE: u8 = 8;
-pub const PING: u8 = 9;
-pub const PONG: u8 = 10;
+pub(crate) const CONTINUATION: u8 = 0;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 
 /// A client's frame, good or bad.
 #[derive(Clone, Debug)]
-pub struct Frame {
-    pub fin: bool,
-    pub rsv: u8,
-    pub opcode: u8,
-    pub key: Option<[u8; 4]>,
+pub(crate) struct Frame {
+    pub(crate) fin: bool,
+    pub(crate) rsv: u8,
+    pub(crate) opcode: u8,
+    pub(crate) key: Option<[u8; 4]>,
     /// Write the length in 2 or 8 bytes although it needs less.
-    pub wide_length: Option<u8>,
-    pub payload: Vec<u8>,
+    pub(crate) wide_length: Option<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
-    pub fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         let payload = payload.as_ref().to_vec();
         Self { fin: true, rsv: 0, opcode, key: Some([0x12, 0x34, 0xab, 0xcd]), wide_length: None, payload }
     }
 
-    pub fn more(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn more(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         Self { fin: false, ..Self::new(opcode, payload) }
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode);
         let masked = u8::from(self.key.is_some()) << 7;
         let len = self.payload.len();
@@ -59,7 +59,7 @@ impl Frame {
     }
 }
 
-pub fn encode(frames: &[Frame]) -> Vec<u8> {
+pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut out = Vec::new();
     for frame in frames {
         frame.encode(&mut out);
@@ -68,10 +68,10 @@ pub fn encode(frames: &[Frame]) -> Vec<u8> {
 }
 
 /// What a decoder made of a stream: the events, and the error that ended it.
-pub type Outcome = (Vec<Event<'static>>, Option<DecodeError>);
+pub(crate) type Outcome = (Vec<Event<'static>>, Option<DecodeError>);
 
 /// Decodes a stream that arrives in pieces of the given lengths, and then the rest.
-pub fn decode_in_pieces(limit: usize, stream: &[u8], lengths: &[usize]) -> Outcome {
+pub(crate) fn decode_in_pieces(limit: usize, stream: &[u8], lengths: &[usize]) -> Outcome {
     let mut decoder = Decoder::new(limit);
     let mut events = Vec::new();
     let mut rest = stream;
@@ -106,6 +106,6 @@ pub fn decode_in_pieces(limit: usize, stream: &[u8], lengths: &[usize]) -> Outco
     (events, None)
 }
 
-pub fn decode(limit: usize, stream: &[u8]) -> Outcome {
+pub(crate) fn decode(limit: usize, stream: &[u8]) -> Outcome {
     decode_in_pieces(limit, stream, &[])
 }

@@ -1,0 +1,307 @@
+//! Options of a server.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Extensions;
+use wirebird_engine::{
+    Config, ConfigError, Cookie, Cors, Decision, Engine, Gate, Handshake, IdGenerator, OriginCheck, Origins,
+    SendQueue, Transports, TrustedProxies,
+};
+
+use crate::adapter::{Adapter, Local};
+use crate::core::Core;
+use crate::dispatch::{Dispatcher, Observer};
+use crate::options::{Accept, Concurrency, Options};
+use crate::server::Server;
+
+/// Makes a [`Server`]. Every option has a default; where Node's server has one, it is the same.
+#[must_use = "a builder does nothing until `build` is called"]
+#[derive(Default)]
+pub struct Builder {
+    engine: Config,
+    options: Options,
+    state: Extensions,
+    observer: Option<Arc<dyn Observer>>,
+    adapter: Option<Arc<dyn Adapter>>,
+    dispatcher: Option<Arc<dyn Dispatcher>>,
+}
+
+impl Builder {
+    /// The path that is answered. Default `/socket.io`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.engine.path = path.into();
+        self
+    }
+
+    /// Time between a client's pong and the next ping. Default 25 s.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.engine.ping_interval = interval;
+        self
+    }
+
+    /// How long a pong may take. Default 20 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.ping_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to finish the move from polling to WebSocket. Default 10 s.
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.upgrade_timeout = timeout;
+        self
+    }
+
+    /// How long a client may be connected without joining a namespace. Default 45 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// The largest message that is accepted, in bytes, on both transports. Default 1,000,000.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.engine.max_payload = bytes;
+        self
+    }
+
+    /// Which transports are offered. Default both.
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.engine.transports = transports;
+        self
+    }
+
+    /// Whether clients may move from polling to WebSocket. Default true.
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.engine.allow_upgrades = allow;
+        self
+    }
+
+    /// Whether polling replies of 1024 bytes and more are compressed. Default true.
+    pub fn http_compression(mut self, compress: bool) -> Self {
+        self.engine.http_compression = compress;
+        self
+    }
+
+    /// The smallest polling reply that is compressed, in bytes. Default 1024.
+    pub fn compression_threshold(mut self, bytes: usize) -> Self {
+        self.engine.compression_threshold = bytes;
+        self
+    }
+
+    /// Sets a cookie with the session's id, for balancers that keep a client on one server by it. Default none.
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.engine.cookie = Some(cookie);
+        self
+    }
+
+    /// The origins whose pages may connect, each as a browser sends it (`https://example.com`, with the port if it is
+    /// not the scheme's own), or `"*"` for any. An empty list switches the check and its headers off, for an outer
+    /// layer that does both. Default: only the server's own origin.
+    pub fn cors_allowed_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
+        self.engine.cors.origins = if origins.is_empty() {
+            Origins::Disabled
+        } else if origins.iter().any(|origin| origin == "*") {
+            Origins::Any
+        } else {
+            Origins::List(origins)
+        };
+        self
+    }
+
+    /// Whether browsers may send cookies from other origins. Default true.
+    pub fn cors_credentials(mut self, allow: bool) -> Self {
+        self.engine.cors.credentials = allow;
+        self
+    }
+
+    /// Lets the application decide on origins.
+    pub fn cors_check(mut self, check: impl OriginCheck) -> Self {
+        self.engine.cors.origins = Origins::Check(Arc::new(check));
+        self
+    }
+
+    /// All CORS options at once.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.engine.cors = cors;
+        self
+    }
+
+    /// Whose `X-Forwarded-*` headers are believed. Default nobody's.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.engine.trusted_proxies = proxies;
+        self
+    }
+
+    /// Decides, before anything exists for it, whether a client may open a connection. What the error says is sent to
+    /// the client with status 403.
+    pub fn allow_request<F, Fut>(self, check: F) -> Self
+    where
+        F: Fn(Arc<Handshake>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.gate(move |request: Arc<Handshake>, decision: Decision| {
+            let runtime = tokio::runtime::Handle::try_current().ok();
+            crate::task::start(runtime.as_ref(), || Box::pin(check(request)), |result| match result {
+                Ok(Ok(())) => decision.allow(),
+                Ok(Err(message)) => decision.refuse(message),
+                Err(panic) => {
+                    tracing::error!(target: "wirebird::engineio", error = %panic, "allow_request failed");
+                    decision.refuse("Forbidden");
+                }
+            });
+        })
+    }
+
+    /// As [`Builder::allow_request`], answered by a token.
+    pub fn gate(mut self, gate: impl Gate) -> Self {
+        self.engine.gate = Some(Arc::new(gate));
+        self
+    }
+
+    /// What may be queued for one client, and what happens to clients that read too slowly. Default 8192 packets and
+    /// 16 MiB, and such a client is closed.
+    pub fn send_queue(mut self, limits: SendQueue) -> Self {
+        self.engine.send_queue = limits;
+        self
+    }
+
+    /// Makes ids of sessions and sockets.
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.engine.ids = Arc::new(ids);
+        self
+    }
+
+    /// Which namespaces clients may connect to, beside those that have handlers. Default `/`.
+    pub fn namespaces(mut self, accept: Accept) -> Self {
+        self.options.namespaces = accept;
+        self
+    }
+
+    /// Whether clients are told that they are connected before the connect handler runs; a refusal then disconnects
+    /// them. Default false.
+    pub fn always_connect(mut self, always: bool) -> Self {
+        self.options.always_connect = always;
+        self
+    }
+
+    /// How the events of one socket are handled. Default in order; a namespace can say otherwise for itself.
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.options.concurrency = concurrency;
+        self
+    }
+
+    /// How long acknowledgements of clients are waited for. Default 60 s.
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.options.ack_timeout = timeout;
+        self
+    }
+
+    /// How long the disconnect handler waits for the handlers of earlier events. Default 5 s.
+    pub fn disconnect_grace(mut self, grace: Duration) -> Self {
+        self.options.disconnect_grace = grace;
+        self
+    }
+
+    /// Binary attachments that one packet of a client may have. Default 10.
+    pub fn max_attachments(mut self, attachments: usize) -> Self {
+        self.options.max_attachments = attachments;
+        self
+    }
+
+    /// Namespaces that one client may be connected to. Default 100.
+    pub fn max_namespaces(mut self, namespaces: usize) -> Self {
+        self.options.max_namespaces = namespaces;
+        self
+    }
+
+    /// Rooms that one socket may be in. Default 10,000.
+    pub fn max_rooms(mut self, rooms: usize) -> Self {
+        self.options.max_rooms = rooms;
+        self
+    }
+
+    /// Acknowledgements that one socket may owe. Default 10,000.
+    pub fn max_pending_acks(mut self, acks: usize) -> Self {
+        self.options.max_pending_acks = acks;
+        self
+    }
+
+    /// Events of one client, and of all, that may wait for their handlers or for them to end; beyond that the client is
+    /// not read from. Default 10,000 and 1,000,000.
+    pub fn max_pending_events(mut self, of_client: usize, of_all: usize) -> Self {
+        self.options.max_client_events = of_client.max(1);
+        self.options.max_events = of_all.max(1);
+        self
+    }
+
+    /// Into how many parts sockets are divided for the delivery of broadcasts. Default: as many as there are cores.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.options.shards = shards.max(1);
+        self
+    }
+
+    /// Keeps a value that handlers get with [`State`](crate::extract::State), one of each type.
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.state.insert(state);
+        self
+    }
+
+    /// Watches what happens.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Connects the server with others.
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.adapter = Some(Arc::new(adapter));
+        self
+    }
+
+    /// Hands everything to a dispatcher instead of handlers.
+    pub fn dispatcher(mut self, dispatcher: Arc<dyn Dispatcher>) -> Self {
+        self.dispatcher = Some(dispatcher);
+        self
+    }
+
+    /// The server. Nothing runs before its first client.
+    ///
+    /// # Panics
+    /// When an option has a value that cannot work; [`Builder::try_build`] returns the error instead.
+    pub fn build(self) -> Server {
+        match self.try_build() {
+            Ok(server) => server,
+            Err(error) => panic!("invalid options for a Socket.IO server: {error}"),
+        }
+    }
+
+    /// The server. Nothing runs before its first client.
+    ///
+    /// # Errors
+    /// When an option has a value that cannot work.
+    pub fn try_build(self) -> Result<Server, ConfigError> {
+        let core = Core::new(self.options, self.state, self.observer);
+        let engine = Engine::new(self.engine, core.clone())?;
+        if let Some(dispatcher) = self.dispatcher {
+            core.set_dispatcher(dispatcher);
+        }
+        if let Some(adapter) = self.adapter {
+            adapter.attach(Local::new(&core));
+            let _ = core.adapter.set(adapter);
+        }
+        Ok(Server::new_with(core, engine))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}

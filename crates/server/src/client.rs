@@ -1,0 +1,251 @@
+//! One client's connection, with its sockets in all namespaces.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use wirebird_engine::{CloseReason, Expire, Message, Millis, Session};
+use wirebird_proto::socket_io::{Decoder, HeaderKind, Limits, Packet, PacketKind};
+
+use crate::core::Core;
+use crate::dispatch::{ConnectRequest, ConnectResponder};
+use crate::error::ConnectError;
+use crate::guard;
+use crate::id::SocketId;
+use crate::mailbox::QueuedEvent;
+use crate::namespace::NamespaceInner;
+use crate::packet::control;
+use crate::reason::DisconnectReason;
+use crate::socket::{Socket, SocketInner};
+
+/// A connection that carries the sockets of one client. The session keeps it in its slot.
+pub(crate) struct Client {
+    core: Weak<Core>,
+    session: Weak<Session>,
+    pub(crate) shard: usize,
+    decoder: Mutex<Decoder>,
+    sockets: Mutex<SmallVec<[Arc<SocketInner>; 1]>>,
+    connecting: Mutex<Connecting>,
+    /// Events that wait for their handlers, or for them to end.
+    events: AtomicUsize,
+    paused: AtomicBool,
+    joined: AtomicBool,
+    me: Weak<Self>,
+}
+
+/// Connect handlers of one client run one after another.
+#[derive(Default)]
+struct Connecting {
+    waiting: VecDeque<Arc<SocketInner>>,
+    busy: bool,
+}
+
+impl Client {
+    pub(crate) fn new(core: &Arc<Core>, session: &Arc<Session>) -> Arc<Self> {
+        let options = &core.options;
+        let limits = Limits {
+            max_depth: options.max_depth,
+            max_attachments: options.max_attachments,
+            max_attachment_bytes_total: options.max_attachment_bytes,
+        };
+        let client = Arc::new_cyclic(|me| Self {
+            core: Arc::downgrade(core),
+            session: Arc::downgrade(session),
+            shard: core.shards.assign(),
+            decoder: Mutex::new(Decoder::new(limits)),
+            sockets: Mutex::default(),
+            connecting: Mutex::default(),
+            events: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
+            me: me.clone(),
+        });
+        let engine = session.engine();
+        let deadline = engine.now() + options.connect_timeout.as_millis() as Millis;
+        engine.schedule(deadline, client.me.clone(), 0);
+        client
+    }
+
+    /// A message came in on the session.
+    pub(crate) fn receive(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, message: Message) {
+        let decoded = {
+            let mut decoder = self.decoder.lock();
+            match message {
+                Message::Text(text) => decoder.decode_text(text),
+                Message::Binary(data) => decoder.decode_binary(data),
+                _ => return,
+            }
+        };
+        match decoded {
+            Ok(None) => {}
+            Ok(Some(packet)) => self.handle(core, session, packet),
+            Err(error) => {
+                tracing::debug!(target: "wirebird::socketio", %error, "undecodable packet, closing");
+                session.close(CloseReason::ParseError);
+            }
+        }
+    }
+
+    fn handle(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, packet: Packet) {
+        let socket = self.socket(&packet.namespace);
+        match (packet.kind, socket) {
+            (PacketKind::Event { id, name, args }, Some(socket)) => {
+                socket.receive(QueuedEvent { name, args, ack: id });
+            }
+            (PacketKind::Ack { id, args }, Some(socket)) => socket.acknowledged(id, args),
+            (PacketKind::Disconnect, Some(socket)) => {
+                socket.leave(DisconnectReason::ClientDisconnect);
+            }
+            (PacketKind::Connect { auth }, None) => self.connect(core, session, &packet.namespace, auth),
+            _ => {
+                tracing::debug!(
+                    target: "wirebird::socketio",
+                    nsp = %packet.namespace, "a packet that breaks the protocol, closing"
+                );
+                session.close(CloseReason::ForcedServerClose);
+            }
+        }
+    }
+
+    fn socket(&self, namespace: &str) -> Option<Arc<SocketInner>> {
+        self.sockets.lock().iter().find(|socket| socket.namespace.name == namespace).cloned()
+    }
+
+    /// The client's socket in a namespace.
+    pub(crate) fn sockets(&self) -> Vec<Arc<SocketInner>> {
+        self.sockets.lock().to_vec()
+    }
+
+    // ---- connecting ----
+
+    fn connect(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, name: &ByteString, auth: Option<ByteString>) {
+        let refuse = |error: ConnectError| {
+            let _ = session.send(control(HeaderKind::ConnectError, name, &error.to_json()));
+        };
+        if self.sockets.lock().len() >= core.options.max_namespaces {
+            return refuse(ConnectError::new("Too many namespaces"));
+        }
+        let Some(namespace) = core.accepted_namespace(name, session.handshake()) else {
+            tracing::debug!(target: "wirebird::socketio", nsp = %name, "refused an unknown namespace");
+            return refuse(ConnectError::new("Invalid namespace"));
+        };
+        let Ok(id) = session.engine().config().ids.generate() else {
+            return refuse(ConnectError::rejected());
+        };
+        self.begin(core, session, namespace, SocketId(id), auth);
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        session: &Arc<Session>,
+        namespace: Arc<NamespaceInner>,
+        id: SocketId,
+        auth: Option<ByteString>,
+    ) {
+        let socket = SocketInner::new(id, core.clone(), namespace, session.clone(), self.clone(), auth);
+        socket.namespace.sockets.insert(id, socket.clone());
+        socket.namespace.rooms.enter(&socket);
+        self.sockets.lock().push(socket.clone());
+        if core.options.always_connect {
+            socket.open_gate(socket.connect_packet(None));
+        }
+        self.connecting.lock().waiting.push_back(socket);
+        self.next_connect();
+        // A session that ended meanwhile has not seen this socket.
+        if let Some(reason) = session.close_reason() {
+            self.close(reason.into());
+        }
+    }
+
+    fn next_connect(&self) {
+        let socket = {
+            let mut connecting = self.connecting.lock();
+            if connecting.busy {
+                return;
+            }
+            let Some(socket) = connecting.waiting.pop_front() else { return };
+            connecting.busy = true;
+            socket
+        };
+        if socket.mailbox.lock().reason().is_some() {
+            return socket.refuse(ConnectError::rejected());
+        }
+        let responder = ConnectResponder::new(socket.clone());
+        let dispatcher = socket.namespace.dispatcher(&socket.core);
+        guard("connect", || dispatcher.connect(ConnectRequest::new(Socket(socket)), responder));
+    }
+
+    /// A connect handler has answered: the next one may run.
+    pub(crate) fn connect_done(&self, accepted: bool) {
+        self.joined.fetch_or(accepted, Ordering::AcqRel);
+        self.connecting.lock().busy = false;
+        self.next_connect();
+    }
+
+    // ---- events under way ----
+
+    pub(crate) fn count_event(&self) {
+        let Some(core) = self.core.upgrade() else { return };
+        let own = self.events.fetch_add(1, Ordering::AcqRel) + 1;
+        let total = core.events.fetch_add(1, Ordering::AcqRel) + 1;
+        let limits = (core.options.max_client_events, core.options.max_events);
+        if (own >= limits.0 || total >= limits.1) && !self.paused.swap(true, Ordering::AcqRel) {
+            tracing::debug!(target: "wirebird::socketio", own, total, "handlers lag behind: reading is paused");
+            if let Some(session) = self.session.upgrade() {
+                session.pause_reading();
+            }
+        }
+    }
+
+    /// Events have been handled, or dropped.
+    pub(crate) fn unresolved(&self, fewer: usize) {
+        if fewer == 0 {
+            return;
+        }
+        let left = self.events.fetch_sub(fewer, Ordering::AcqRel) - fewer;
+        let Some(core) = self.core.upgrade() else { return };
+        core.events.fetch_sub(fewer, Ordering::AcqRel);
+        if self.paused.load(Ordering::Acquire)
+            && left <= core.options.max_client_events / 2
+            && self.paused.swap(false, Ordering::AcqRel)
+            && let Some(session) = self.session.upgrade()
+        {
+            session.resume_reading();
+        }
+    }
+
+    // ---- the end ----
+
+    /// The client has left a namespace: it may connect to it anew.
+    pub(crate) fn forget(&self, socket: &Arc<SocketInner>) {
+        self.sockets.lock().retain(|other| !Arc::ptr_eq(other, socket));
+    }
+
+    /// The session has ended.
+    pub(crate) fn close(&self, reason: DisconnectReason) {
+        for socket in self.sockets() {
+            socket.leave(reason);
+        }
+    }
+}
+
+impl Expire for Client {
+    fn expire(self: Arc<Self>, _token: u64, _now: Millis) {
+        let Some(session) = self.session.upgrade().filter(|_| !self.joined.load(Ordering::Acquire)) else { return };
+        let engine = session.engine();
+        if self.sockets.lock().is_empty() {
+            engine.offload(move || {
+                tracing::debug!(target: "wirebird::socketio", "no namespace was joined in time, closing");
+                session.close(CloseReason::ForcedServerClose);
+            });
+        } else if let Some(core) = self.core.upgrade() {
+            // A connect handler is still at it.
+            let next = engine.now() + core.options.connect_timeout.as_millis() as Millis;
+            engine.schedule(next, self.me.clone(), 0);
+        }
+    }
+}

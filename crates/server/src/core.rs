@@ -1,0 +1,154 @@
+//! What all parts of a server share; the engine's sessions report to it.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytestring::ByteString;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use http::Extensions;
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+use wirebird_engine::{CloseReason, Handler, Handshake, Message, Refusal, Session};
+
+use crate::adapter::Adapter;
+use crate::client::Client;
+use crate::dispatch::{Dispatcher, Observer};
+use crate::guard;
+use crate::handlers::Handlers;
+use crate::namespace::NamespaceInner;
+use crate::options::Options;
+use crate::router::Router;
+use crate::shard::Shards;
+
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) shards: Shards,
+    pub(crate) namespaces: DashMap<ByteString, Arc<NamespaceInner>>,
+    /// Handlers for namespaces that have none of their own.
+    pub(crate) any_namespace: Handlers,
+    /// The error handler for namespaces without one; only that slot is used.
+    pub(crate) default_error: Handlers,
+    pub(crate) state: Extensions,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
+    /// Events of all clients that wait for their handlers, or for them to end.
+    pub(crate) events: AtomicUsize,
+    dispatcher: RwLock<Arc<dyn Dispatcher>>,
+    runtime: OnceLock<Handle>,
+    broadcasts: AtomicU64,
+    me: Weak<Self>,
+}
+
+impl Core {
+    pub(crate) fn new(options: Options, state: Extensions, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            shards: Shards::new(options.shards),
+            namespaces: DashMap::new(),
+            any_namespace: Handlers::default(),
+            default_error: Handlers::default(),
+            state,
+            observer,
+            adapter: OnceLock::new(),
+            events: AtomicUsize::new(0),
+            dispatcher: RwLock::new(Arc::new(Router)),
+            runtime: OnceLock::new(),
+            broadcasts: AtomicU64::new(0),
+            me: me.clone(),
+            options,
+        })
+    }
+
+    /// The runtime that handlers run on when they wait; none in a server that is driven inline.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
+    }
+
+    pub(crate) fn dispatcher(&self) -> Arc<dyn Dispatcher> {
+        self.dispatcher.read().clone()
+    }
+
+    pub(crate) fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
+        *self.dispatcher.write() = dispatcher;
+    }
+
+    pub(crate) fn next_broadcast(&self) -> u64 {
+        self.broadcasts.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The namespace of that name, made if there is none. A missing slash is added.
+    pub(crate) fn namespace(&self, name: &str) -> Arc<NamespaceInner> {
+        let name = if name.starts_with('/') { ByteString::from(name) } else { ByteString::from(format!("/{name}")) };
+        match self.namespaces.entry(name.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let namespace = NamespaceInner::new(name, self.shards.len(), self.options.concurrency);
+                entry.insert(Arc::new(namespace)).clone()
+            }
+        }
+    }
+
+    /// The namespace of that name, if clients may connect to it.
+    pub(crate) fn accepted_namespace(&self, name: &ByteString, handshake: &Handshake) -> Option<Arc<NamespaceInner>> {
+        let known = self.namespaces.get(name).map(|entry| entry.value().clone());
+        match known.filter(|namespace| namespace.is_registered()) {
+            Some(namespace) => Some(namespace),
+            None => self.options.namespaces.allows(name, handshake).then(|| self.namespace(name)),
+        }
+    }
+
+    /// Forgets a namespace that only existed because a client asked for it, and that nobody is in.
+    pub(crate) fn drop_if_unused(&self, namespace: &NamespaceInner) {
+        if namespace.name != "/" && namespace.sockets.is_empty() {
+            self.namespaces.remove_if(&namespace.name, |_, other| {
+                !other.is_registered() && other.sockets.is_empty() && Arc::strong_count(other) <= 2
+            });
+        }
+    }
+
+    /// Whether any socket is left, in whatever stage.
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.namespaces.iter().any(|namespace| !namespace.sockets.is_empty())
+    }
+
+    fn client(session: &Session) -> Option<Arc<Client>> {
+        session.slot()?.downcast().ok()
+    }
+}
+
+impl Handler for Core {
+    fn open(&self, session: &Arc<Session>) {
+        let Some(core) = self.me.upgrade() else { return };
+        if let Some(runtime) = session.engine().runtime() {
+            let _ = self.runtime.set(runtime.clone());
+            self.shards.attach(runtime);
+        }
+        session.set_slot(Some(Client::new(&core, session)));
+    }
+
+    fn message(&self, session: &Arc<Session>, message: Message) {
+        if let Some(core) = self.me.upgrade()
+            && let Some(client) = Self::client(session)
+        {
+            client.receive(&core, session, message);
+        }
+    }
+
+    fn upgraded(&self, session: &Arc<Session>) {
+        if let Some(observer) = &self.observer {
+            guard("observer", || observer.upgraded(session));
+        }
+    }
+
+    fn close(&self, session: &Arc<Session>, reason: CloseReason) {
+        if let Some(client) = Self::client(session) {
+            client.close(reason.into());
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>) {
+        if let Some(observer) = &self.observer {
+            guard("observer", || observer.refused(refusal));
+        }
+    }
+}

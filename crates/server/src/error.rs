@@ -1,0 +1,290 @@
+//! Errors: what handlers return, what calls answer, what clients are told.
+
+use std::fmt;
+
+use serde::Serialize;
+use wirebird_proto::socket_io::DecodeError;
+use wirebird_proto::value::{ArgsError, EncodeError, Value};
+
+/// What went wrong in a handler. Any error turns into it by `?`, and it reaches the handler that
+/// [`Server::on_error`](crate::Server::on_error) registered.
+///
+/// Like `anyhow::Error` it does not implement [`std::error::Error`] itself.
+pub struct Error(Inner);
+
+enum Inner {
+    Other(Box<dyn std::error::Error + Send + Sync>),
+    Message(String),
+    Panic(String),
+}
+
+impl Error {
+    /// An error that is only a message.
+    pub fn msg(message: impl fmt::Display) -> Self {
+        Self(Inner::Message(message.to_string()))
+    }
+
+    pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a value that is not text".into());
+        Self(Inner::Panic(text))
+    }
+
+    /// Whether a handler panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0, Inner::Panic(_))
+    }
+
+    /// Whether the client's arguments were not what the handler takes.
+    pub fn is_bad_arguments(&self) -> bool {
+        self.downcast_ref::<ArgsError>().is_some()
+    }
+
+    /// The error it was made of, if it is an `E`.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match &self.0 {
+            Inner::Other(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The error it was made of, if there is one.
+    pub fn source(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        match &self.0 {
+            Inner::Other(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(Inner::Other(Box::new(error)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Other(error) => error.fmt(f),
+            Inner::Message(message) => f.write_str(message),
+            Inner::Panic(message) => write!(f, "the handler panicked: {message}"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Other(error) => error.fmt(f),
+            _ => fmt::Display::fmt(self, f),
+        }
+    }
+}
+
+/// A refusal of a connection: the client gets `{"message", "data"}` in its `connect_error`.
+///
+/// Every other error turns into a refusal with a general message by `?`; what it was goes to the error handler, not to
+/// the client.
+#[derive(Debug)]
+pub struct ConnectError {
+    message: String,
+    data: Option<Value>,
+    cause: Option<Error>,
+}
+
+/// What a client is told when the handler failed for a reason that is not its business.
+const REJECTED: &str = "Connection rejected by server";
+
+impl ConnectError {
+    /// A refusal with a message for the client.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), data: None, cause: None }
+    }
+
+    /// The refusal that says nothing: `Connection rejected by server`.
+    pub fn rejected() -> Self {
+        Self::new(REJECTED)
+    }
+
+    /// Adds details for the client. Details that cannot be put into JSON (binary, unsupported types) are left out, and
+    /// a warning is logged.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Serialize) -> Self {
+        let mut json = Vec::new();
+        let mut attachments = Vec::new();
+        let encoded = wirebird_proto::value::encode_args(&(data,), &mut json, &mut attachments);
+        self.data = match encoded {
+            Ok(_) if attachments.is_empty() => serde_json::from_slice(&json).ok(),
+            _ => None,
+        };
+        if self.data.is_none() {
+            tracing::warn!(target: "wirebird::socketio", "the data of a refusal cannot be sent as JSON; left out");
+        }
+        self
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The details.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
+
+    pub(crate) fn from_cause(error: Error) -> Self {
+        Self { cause: Some(error), ..Self::rejected() }
+    }
+
+    pub(crate) fn take_cause(&mut self) -> Option<Error> {
+        self.cause.take()
+    }
+
+    /// The payload of the CONNECT_ERROR packet.
+    pub(crate) fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Payload<'a> {
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data: Option<&'a Value>,
+        }
+        let payload = Payload { message: &self.message, data: self.data.as_ref() };
+        serde_json::to_string(&payload).unwrap_or_else(|_| format!("{{\"message\":\"{REJECTED}\"}}"))
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for ConnectError {
+    fn from(error: E) -> Self {
+        Self::from_cause(error.into())
+    }
+}
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> Self {
+        Self::from_cause(error)
+    }
+}
+
+/// Why nothing was emitted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The event's name is one of those that the protocol keeps for itself: `connect`, `connect_error`, `disconnect`,
+    /// `disconnecting`, `newListener`, `removeListener`.
+    ReservedName(String),
+    /// The data cannot be put into a packet.
+    Encode(EncodeError),
+    /// The data makes a packet that clients would not accept.
+    Packet(DecodeError),
+    /// The client's queue is full and the policy is to refuse.
+    Full,
+}
+
+impl From<DecodeError> for EmitError {
+    fn from(error: DecodeError) -> Self {
+        Self::Packet(error)
+    }
+}
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name and cannot be emitted"),
+            Self::Encode(error) => write!(f, "the data cannot be sent: {error}"),
+            Self::Packet(error) => write!(f, "the data cannot be sent: {error}"),
+            Self::Full => f.write_str("the client's send queue is full"),
+        }
+    }
+}
+
+impl std::error::Error for EmitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Encode(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<EncodeError> for EmitError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+/// Why there is no acknowledgement.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AckError {
+    /// None came in time.
+    Timeout,
+    /// The socket was disconnected before it answered, or is not connected at all.
+    Disconnected,
+    /// The event could not be emitted.
+    Emit(EmitError),
+    /// The client's answer is not what was asked for.
+    Decode(ArgsError),
+    /// The socket has too many unanswered ones already.
+    TooMany,
+}
+
+impl AckError {
+    /// Whether none came in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
+    /// Whether the socket is gone.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Disconnected)
+    }
+}
+
+impl fmt::Display for AckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the client did not acknowledge in time"),
+            Self::Disconnected => f.write_str("the socket was disconnected before it acknowledged"),
+            Self::Emit(error) => error.fmt(f),
+            Self::Decode(error) => write!(f, "the acknowledgement is not what was expected: {error}"),
+            Self::TooMany => f.write_str("too many acknowledgements of this socket are outstanding"),
+        }
+    }
+}
+
+impl std::error::Error for AckError {}
+
+impl From<EmitError> for AckError {
+    fn from(error: EmitError) -> Self {
+        Self::Emit(error)
+    }
+}
+
+/// Why a room cannot be joined, left or closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// It is the personal room of a socket, which only that socket is in, always.
+    Reserved,
+    /// The socket is in as many rooms as are allowed.
+    TooMany,
+    /// The socket is not connected.
+    Disconnected,
+}
+
+impl fmt::Display for RoomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reserved => "the room of a socket's id belongs to that socket alone",
+            Self::TooMany => "the socket is in as many rooms as are allowed",
+            Self::Disconnected => "the socket is not connected",
+        })
+    }
+}
+
+impl std::error::Error for RoomError {}

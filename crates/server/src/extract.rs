@@ -1,0 +1,258 @@
+//! What handlers take as arguments.
+//!
+//! A handler is an async function or closure; each of its arguments says what it wants to know, in any order and any
+//! number up to eight:
+//!
+//! | argument | what it is | connect | event | disconnect |
+//! |---|---|---|---|---|
+//! | [`Socket`] | the socket | yes | yes | yes |
+//! | [`Auth<T>`] | what the client sent when it connected | yes | yes | yes |
+//! | [`Arc<Handshake>`](Handshake) | the request that opened the connection | yes | yes | yes |
+//! | [`Extension<T>`] | what middleware put into that request | yes | yes | yes |
+//! | [`State<S>`] | what was given to [`Builder::state`](crate::Builder::state) | yes | yes | yes |
+//! | [`Namespace`] | the namespace | yes | yes | yes |
+//! | [`Data<T>`] | the event's arguments, decoded | | yes | |
+//! | [`Args`] | the event's arguments, as values | | yes | |
+//! | [`RawArgs`] | the event's arguments, as received | | yes | |
+//! | [`EventName`] | the event's name | | yes | |
+//! | [`AckSender`] | acknowledges later, or from elsewhere | | yes | |
+//! | [`EventContext`] | all of these at once | | yes | |
+//! | [`DisconnectReason`] | why | | | yes |
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use wirebird_engine::Handshake;
+use wirebird_proto::socket_io::RawArgs;
+use wirebird_proto::value::{Value, decode_all, decode_args};
+
+use crate::dispatch::{AckSender, IncomingEvent};
+use crate::error::Error;
+use crate::namespace::Namespace;
+use crate::reason::DisconnectReason;
+use crate::socket::Socket;
+
+/// Something that a handler can take as an argument. Implement it for arguments of your own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of this kind of handler",
+    note = "see the table of arguments in `wirebird::extract`"
+)]
+pub trait FromContext<C>: Sized {
+    /// Takes it out of the context.
+    ///
+    /// # Errors
+    /// The handler is not called then: a connection is refused, an event's error goes to the error handler.
+    fn from_context(context: &C) -> Result<Self, Error>;
+}
+
+/// What every handler runs in.
+pub trait Context {
+    /// The socket.
+    fn socket(&self) -> &Socket;
+}
+
+/// What a connect handler runs in.
+#[derive(Debug, Clone)]
+pub struct ConnectContext {
+    pub(crate) socket: Socket,
+}
+
+/// What a disconnect handler runs in.
+#[derive(Debug, Clone)]
+pub struct DisconnectContext {
+    pub(crate) socket: Socket,
+    pub(crate) reason: DisconnectReason,
+}
+
+/// What an event handler runs in: the socket, the event and its arguments. Cheap to clone; error handlers get it too,
+/// with the event named `connect` or `disconnect` when such a handler failed.
+#[derive(Debug, Clone)]
+pub struct EventContext(Arc<EventData>);
+
+#[derive(Debug)]
+struct EventData {
+    socket: Socket,
+    event: ByteString,
+    args: RawArgs,
+    ack: Mutex<Option<AckSender>>,
+}
+
+impl EventContext {
+    pub(crate) fn new(event: IncomingEvent) -> (Self, crate::Completion) {
+        let data =
+            EventData { socket: event.socket, event: event.name, args: event.args, ack: Mutex::new(Some(event.ack)) };
+        (Self(Arc::new(data)), event.completion)
+    }
+
+    pub(crate) fn of_lifecycle(socket: Socket, name: &'static str) -> Self {
+        let event = ByteString::from_static(name);
+        Self(Arc::new(EventData { socket, event, args: RawArgs::empty(), ack: Mutex::new(None) }))
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
+    /// The event's name.
+    pub fn event(&self) -> &str {
+        &self.0.event
+    }
+
+    /// The event's arguments as received.
+    pub fn args(&self) -> &RawArgs {
+        &self.0.args
+    }
+
+    /// Whether the client waits for an acknowledgement and nobody has taken that over.
+    pub fn wants_ack(&self) -> bool {
+        self.0.ack.lock().as_ref().is_some_and(AckSender::is_wanted)
+    }
+
+    pub(crate) fn take_ack(&self) -> Option<AckSender> {
+        self.0.ack.lock().take()
+    }
+}
+
+impl Context for ConnectContext {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl Context for DisconnectContext {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl Context for EventContext {
+    fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+}
+
+impl<C: Context> FromContext<C> for Socket {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        Ok(context.socket().clone())
+    }
+}
+
+impl<C: Context> FromContext<C> for Namespace {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        Ok(context.socket().namespace())
+    }
+}
+
+impl<C: Context> FromContext<C> for Arc<Handshake> {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        Ok(context.socket().handshake().clone())
+    }
+}
+
+/// What the client sent along when it connected, its `auth` option. With `Auth<Option<T>>` it may be absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Auth<T>(pub T);
+
+impl<C: Context, T: DeserializeOwned> FromContext<C> for Auth<T> {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        context.socket().auth().map(Self)
+    }
+}
+
+/// What was given to [`Builder::state`](crate::Builder::state): a clone of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct State<S>(pub S);
+
+impl<C: Context, S: Clone + Send + Sync + 'static> FromContext<C> for State<S> {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        let state = context.socket().0.core.state.get::<S>().cloned();
+        state.map(Self).ok_or_else(|| {
+            Error::msg(format_args!(
+                "a handler wants State<{0}>, but no {0} was given to Server::builder().state(..)",
+                std::any::type_name::<S>()
+            ))
+        })
+    }
+}
+
+/// What a middleware put into the extensions of the request that opened the connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extension<T>(pub T);
+
+impl<C: Context, T: Clone + Send + Sync + 'static> FromContext<C> for Extension<T> {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        let found = context.socket().handshake().extension::<T>().cloned();
+        found.map(Self).ok_or_else(|| {
+            Error::msg(format_args!("the request has no extension of type {}", std::any::type_name::<T>()))
+        })
+    }
+}
+
+/// The arguments of an event, decoded. A tuple takes several arguments, anything else the first; arguments that are
+/// not asked for are passed over. Missing ones and those of another type are an error that names the argument.
+///
+/// Binary arguments decode into `bytes::Bytes`, `serde_bytes` types and [`Value`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Data<T>(pub T);
+
+impl<T: DeserializeOwned> FromContext<EventContext> for Data<T> {
+    fn from_context(context: &EventContext) -> Result<Self, Error> {
+        Ok(Self(decode_args(context.args())?))
+    }
+}
+
+/// All arguments of an event, as values.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Args(pub Vec<Value>);
+
+impl FromContext<EventContext> for Args {
+    fn from_context(context: &EventContext) -> Result<Self, Error> {
+        Ok(Self(decode_all(context.args())?))
+    }
+}
+
+impl FromContext<EventContext> for RawArgs {
+    fn from_context(context: &EventContext) -> Result<Self, Error> {
+        Ok(context.args().clone())
+    }
+}
+
+/// The name of an event; of use in fallback handlers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventName(ByteString);
+
+impl Deref for EventName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromContext<EventContext> for EventName {
+    fn from_context(context: &EventContext) -> Result<Self, Error> {
+        Ok(Self(context.0.event.clone()))
+    }
+}
+
+impl FromContext<EventContext> for AckSender {
+    fn from_context(context: &EventContext) -> Result<Self, Error> {
+        context.take_ack().ok_or_else(|| Error::msg("a handler can take the acknowledgement only once"))
+    }
+}
+
+impl FromContext<Self> for EventContext {
+    fn from_context(context: &Self) -> Result<Self, Error> {
+        Ok(context.clone())
+    }
+}
+
+impl FromContext<DisconnectContext> for DisconnectReason {
+    fn from_context(context: &DisconnectContext) -> Result<Self, Error> {
+        Ok(context.reason)
+    }
+}

@@ -1,0 +1,234 @@
+//! Which functions can be handlers.
+//!
+//! Each trait has a parameter `M` that nobody names: it tells apart functions of different arguments and results.
+
+use std::future::Future;
+
+use serde::Serialize;
+
+use crate::error::{ConnectError, Error};
+use crate::extract::{ConnectContext, DisconnectContext, EventContext, FromContext};
+use crate::packet::Encoded;
+use crate::task::BoxFuture;
+
+/// A handler of events: an async function of up to eight [extractors](crate::extract) that returns anything that
+/// serialises, or a `Result` of it.
+///
+/// What it returns is the acknowledgement: a tuple is several arguments, `()` none. An error of any type goes to the
+/// error handler.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot handle events",
+    note = "a handler is an async function or closure; its arguments are extractors (`wirebird::extract`), up to eight",
+    note = "it returns something that implements `serde::Serialize`, or a `Result` of it whose error is no `Serialize`"
+)]
+pub trait EventHandler<M>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>>;
+}
+
+/// A handler of connections: an async function of up to eight [extractors](crate::extract) that returns `()`, `bool`
+/// (`false` refuses), or a `Result<(), E>` whose error refuses.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot handle connections",
+    note = "a connect handler is an async function or closure of extractors that returns `()`, `bool` or `Result<(), E>`"
+)]
+pub trait ConnectHandler<M>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn call(&self, context: ConnectContext) -> BoxFuture<Result<(), ConnectError>>;
+}
+
+/// A handler of disconnections: an async function of up to eight [extractors](crate::extract) that returns `()` or a
+/// `Result<(), E>`.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot handle disconnections",
+    note = "a disconnect handler is an async function or closure of extractors that returns `()` or `Result<(), E>`"
+)]
+pub trait DisconnectHandler<M>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn call(&self, context: DisconnectContext) -> BoxFuture<Result<(), Error>>;
+}
+
+/// A handler of errors: an async function of the [`Error`], and of the [`EventContext`] if it likes. What it returns
+/// is the acknowledgement of the event that failed, `()` none.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot handle errors",
+    note = "an error handler is an async function or closure of `wirebird::Error`, and `EventContext` if it likes"
+)]
+pub trait ErrorHandler<M>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>>;
+}
+
+/// What is to be acknowledged.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Acknowledgement(pub(crate) Option<Encoded>);
+
+impl Acknowledgement {
+    fn of(value: &impl Serialize, context: &EventContext) -> Result<Self, Error> {
+        if context.wants_ack() { Ok(Self(Some(Encoded::args(value)?))) } else { Ok(Self(None)) }
+    }
+}
+
+/// Marks handlers that return a value.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Returns;
+
+/// Marks handlers that return a `Result`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Fallible;
+
+/// What connect and disconnect handlers can return.
+pub trait Outcome<E> {
+    /// As a result.
+    #[doc(hidden)]
+    fn outcome(self) -> Result<(), E>;
+}
+
+impl<E> Outcome<E> for () {
+    fn outcome(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+impl Outcome<ConnectError> for bool {
+    fn outcome(self) -> Result<(), ConnectError> {
+        if self { Ok(()) } else { Err(ConnectError::rejected()) }
+    }
+}
+
+impl<E, F: Into<E>> Outcome<E> for Result<(), F> {
+    fn outcome(self) -> Result<(), E> {
+        self.map_err(Into::into)
+    }
+}
+
+macro_rules! handlers {
+    ($($arg:ident),*) => {
+        impl<F, Fut, $($arg),*> EventHandler<(Returns, $($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Serialize,
+            $($arg: FromContext<EventContext>,)*
+        {
+            fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
+                    Ok(argument) => argument,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };)*
+                let future = self($($arg),*);
+                Box::pin(async move { Acknowledgement::of(&future.await, &context) })
+            }
+        }
+
+        impl<F, Fut, R, E, $($arg),*> EventHandler<(Fallible, R, E, $($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R, E>> + Send + 'static,
+            R: Serialize,
+            E: Into<Error>,
+            $($arg: FromContext<EventContext>,)*
+        {
+            fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
+                    Ok(argument) => argument,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };)*
+                let future = self($($arg),*);
+                Box::pin(async move {
+                    match future.await {
+                        Ok(value) => Acknowledgement::of(&value, &context),
+                        Err(error) => Err(error.into()),
+                    }
+                })
+            }
+        }
+
+        impl<F, Fut, $($arg),*> ConnectHandler<($($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Outcome<ConnectError>,
+            $($arg: FromContext<ConnectContext>,)*
+        {
+            #[allow(unused_variables)]
+            fn call(&self, context: ConnectContext) -> BoxFuture<Result<(), ConnectError>> {
+                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
+                    Ok(argument) => argument,
+                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
+                };)*
+                let future = self($($arg),*);
+                Box::pin(async move { future.await.outcome() })
+            }
+        }
+
+        impl<F, Fut, $($arg),*> DisconnectHandler<($($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Outcome<Error>,
+            $($arg: FromContext<DisconnectContext>,)*
+        {
+            #[allow(unused_variables)]
+            fn call(&self, context: DisconnectContext) -> BoxFuture<Result<(), Error>> {
+                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
+                    Ok(argument) => argument,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };)*
+                let future = self($($arg),*);
+                Box::pin(async move { future.await.outcome() })
+            }
+        }
+    };
+}
+
+handlers!();
+handlers!(A1);
+handlers!(A1, A2);
+handlers!(A1, A2, A3);
+handlers!(A1, A2, A3, A4);
+handlers!(A1, A2, A3, A4, A5);
+handlers!(A1, A2, A3, A4, A5, A6);
+handlers!(A1, A2, A3, A4, A5, A6, A7);
+handlers!(A1, A2, A3, A4, A5, A6, A7, A8);
+
+/// An error handler's `()` acknowledges nothing, where an event handler's acknowledges without arguments.
+async fn after_error<R: Serialize>(
+    future: impl Future<Output = R>,
+    context: EventContext,
+) -> Result<Acknowledgement, Error> {
+    let mut ack = Acknowledgement::of(&future.await, &context)?;
+    ack.0 = ack.0.filter(|encoded| !encoded.json.is_empty());
+    Ok(ack)
+}
+
+impl<F, Fut> ErrorHandler<(Error,)> for F
+where
+    F: Fn(Error) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: Serialize,
+{
+    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+        Box::pin(after_error(self(error), context))
+    }
+}
+
+impl<F, Fut> ErrorHandler<(Error, EventContext)> for F
+where
+    F: Fn(Error, EventContext) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: Serialize,
+{
+    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+        Box::pin(after_error(self(error, context.clone()), context))
+    }
+}
+
+/// Handlers without their types.
+pub(crate) type EventFn = Box<dyn Fn(EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
+pub(crate) type ConnectFn = Box<dyn Fn(ConnectContext) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
+pub(crate) type DisconnectFn = Box<dyn Fn(DisconnectContext) -> BoxFuture<Result<(), Error>> + Send + Sync>;
+pub(crate) type ErrorFn = Box<dyn Fn(Error, EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;

@@ -1,0 +1,239 @@
+//! What a socket still has to do: the events that wait for their handlers, and its end.
+//!
+//! A mailbox decides what runs next. It calls nobody: its owner takes the next job, runs it without any lock, and
+//! reports when it is done.
+
+use std::collections::VecDeque;
+
+use bytestring::ByteString;
+use wirebird_proto::socket_io::RawArgs;
+
+use crate::reason::DisconnectReason;
+
+/// Where a socket is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The connect handler has not answered yet. Events wait.
+    Connecting,
+    /// Events are handled.
+    Open,
+    /// Disconnected: what came before is still handled, then the disconnect handler runs.
+    Leaving,
+    /// Everything is over.
+    Gone,
+}
+
+/// An event that waits for its handler.
+#[derive(Debug)]
+pub(crate) struct QueuedEvent {
+    pub(crate) name: ByteString,
+    pub(crate) args: RawArgs,
+    pub(crate) ack: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Job {
+    Event(QueuedEvent),
+    Disconnect(DisconnectReason),
+}
+
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    stage: Stage,
+    events: VecDeque<QueuedEvent>,
+    running: usize,
+    /// Somebody takes jobs in a loop.
+    pumping: bool,
+    reason: Option<DisconnectReason>,
+    disconnect_taken: bool,
+    /// The running handlers have had their time: the end does not wait for them.
+    overdue: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: Stage::Connecting,
+            events: VecDeque::new(),
+            running: 0,
+            pumping: false,
+            reason: None,
+            disconnect_taken: false,
+            overdue: false,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn reason(&self) -> Option<DisconnectReason> {
+        self.reason
+    }
+
+    /// Takes an event in; `false` when the socket takes none any more.
+    pub(crate) fn push(&mut self, event: QueuedEvent) -> bool {
+        let takes = matches!(self.stage, Stage::Connecting | Stage::Open) && self.reason.is_none();
+        if takes {
+            self.events.push_back(event);
+        }
+        takes
+    }
+
+    /// The socket is to end. Only the first reason counts: `false` for all others.
+    pub(crate) fn leave(&mut self, reason: DisconnectReason) -> bool {
+        if self.reason.is_some() || self.stage == Stage::Gone {
+            return false;
+        }
+        self.reason = Some(reason);
+        if self.stage == Stage::Open {
+            self.stage = Stage::Leaving;
+        }
+        true
+    }
+
+    /// The connect handler accepted. Events are handled from now on; if the socket is to end already, its disconnect
+    /// handler runs after those that came before.
+    pub(crate) fn accept(&mut self) -> bool {
+        if self.stage != Stage::Connecting {
+            return false;
+        }
+        self.stage = if self.reason.is_some() { Stage::Leaving } else { Stage::Open };
+        true
+    }
+
+    /// The socket was refused, or its disconnect handler is done. Returns how many events are dropped.
+    pub(crate) fn end(&mut self) -> usize {
+        self.stage = Stage::Gone;
+        std::mem::take(&mut self.events).len()
+    }
+
+    /// The time for handlers to finish is over. Returns how many events are dropped.
+    pub(crate) fn give_up_waiting(&mut self) -> usize {
+        if self.stage != Stage::Leaving || self.disconnect_taken {
+            return 0;
+        }
+        self.overdue = true;
+        std::mem::take(&mut self.events).len()
+    }
+
+    /// Whether no handler runs and no event waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running == 0 && self.events.is_empty()
+    }
+
+    /// Whether the caller is to take jobs until there are none.
+    pub(crate) fn begin_pumping(&mut self) -> bool {
+        !std::mem::replace(&mut self.pumping, true)
+    }
+
+    /// The next job that may run beside at most `max - 1` others; with `None` the caller's turn is over.
+    pub(crate) fn next(&mut self, max: usize) -> Option<Job> {
+        let job = self.next_job(max);
+        self.pumping = job.is_some();
+        job
+    }
+
+    fn next_job(&mut self, max: usize) -> Option<Job> {
+        if !matches!(self.stage, Stage::Open | Stage::Leaving) || self.disconnect_taken {
+            return None;
+        }
+        if self.running < max
+            && let Some(event) = self.events.pop_front()
+        {
+            if self.events.is_empty() && self.events.capacity() > 8 {
+                self.events = VecDeque::new();
+            }
+            self.running += 1;
+            return Some(Job::Event(event));
+        }
+        if self.stage == Stage::Leaving && self.events.is_empty() && (self.running == 0 || self.overdue) {
+            self.disconnect_taken = true;
+            return self.reason.map(Job::Disconnect);
+        }
+        None
+    }
+
+    /// An event's handler is done.
+    pub(crate) fn done(&mut self) {
+        self.running -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &'static str) -> QueuedEvent {
+        QueuedEvent { name: name.into(), args: RawArgs::empty(), ack: None }
+    }
+
+    fn name(job: Option<Job>) -> String {
+        match job {
+            Some(Job::Event(event)) => event.name.to_string(),
+            Some(Job::Disconnect(reason)) => reason.to_string(),
+            None => "nothing".into(),
+        }
+    }
+
+    #[test]
+    fn events_wait_for_acceptance_and_run_one_after_another() {
+        let mut mailbox = Mailbox::new();
+        assert!(mailbox.push(event("a")) && mailbox.push(event("b")));
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        assert!(mailbox.accept());
+        assert_eq!(name(mailbox.next(1)), "a");
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        mailbox.done();
+        assert_eq!(name(mailbox.next(1)), "b");
+    }
+
+    #[test]
+    fn several_run_at_once_up_to_the_limit() {
+        let mut mailbox = Mailbox::new();
+        mailbox.accept();
+        for name in ["a", "b", "c"] {
+            mailbox.push(event(name));
+        }
+        assert_eq!(name(mailbox.next(2)), "a");
+        assert_eq!(name(mailbox.next(2)), "b");
+        assert_eq!(name(mailbox.next(2)), "nothing");
+    }
+
+    #[test]
+    fn the_disconnect_comes_last_and_once() {
+        let mut mailbox = Mailbox::new();
+        mailbox.accept();
+        mailbox.push(event("a"));
+        assert!(mailbox.leave(DisconnectReason::PingTimeout));
+        assert!(!mailbox.leave(DisconnectReason::TransportClose));
+        assert!(!mailbox.push(event("late")));
+        assert_eq!(name(mailbox.next(1)), "a");
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        mailbox.done();
+        assert_eq!(name(mailbox.next(1)), "ping timeout");
+        assert_eq!(name(mailbox.next(1)), "nothing");
+    }
+
+    #[test]
+    fn a_handler_that_never_returns_does_not_hold_up_the_end_for_ever() {
+        let mut mailbox = Mailbox::new();
+        mailbox.accept();
+        mailbox.push(event("stuck"));
+        mailbox.push(event("waits"));
+        mailbox.next(1);
+        mailbox.leave(DisconnectReason::TransportClose);
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        assert_eq!(mailbox.give_up_waiting(), 1);
+        assert_eq!(name(mailbox.next(1)), "transport close");
+    }
+
+    #[test]
+    fn a_socket_that_left_while_connecting_is_disconnected_if_it_was_accepted() {
+        let mut mailbox = Mailbox::new();
+        mailbox.leave(DisconnectReason::TransportClose);
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        assert!(mailbox.accept());
+        assert_eq!(name(mailbox.next(1)), "transport close");
+    }
+}

@@ -1,0 +1,241 @@
+//! Namespaces: handlers, sockets and rooms under one name.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytestring::ByteString;
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use serde::Serialize;
+
+use crate::ack::BroadcastWithAck;
+use crate::core::Core;
+use crate::dispatch::Dispatcher;
+use crate::error::{EmitError, RoomError};
+use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
+use crate::handlers::Handlers;
+use crate::id::SocketId;
+use crate::operator::Operator;
+use crate::options::Concurrency;
+use crate::room::{IntoRooms, Room};
+use crate::rooms::Rooms;
+use crate::socket::{Socket, SocketInner};
+
+pub(crate) struct NamespaceInner {
+    pub(crate) name: ByteString,
+    pub(crate) rooms: Rooms,
+    pub(crate) sockets: DashMap<SocketId, Arc<SocketInner>>,
+    pub(crate) handlers: Handlers,
+    dispatcher: RwLock<Option<Arc<dyn Dispatcher>>>,
+    concurrency: AtomicUsize,
+    connected: AtomicUsize,
+}
+
+impl NamespaceInner {
+    pub(crate) fn new(name: ByteString, shards: usize, concurrency: Concurrency) -> Self {
+        Self {
+            name,
+            rooms: Rooms::new(shards),
+            sockets: DashMap::new(),
+            handlers: Handlers::default(),
+            dispatcher: RwLock::new(None),
+            concurrency: AtomicUsize::new(concurrency.max()),
+            connected: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether the application has said anything about this namespace.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.dispatcher.read().is_some() || !self.handlers.is_empty()
+    }
+
+    pub(crate) fn dispatcher(&self, core: &Core) -> Arc<dyn Dispatcher> {
+        let own = self.dispatcher.read().clone();
+        own.unwrap_or_else(|| core.dispatcher())
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn socket(&self, room: &Room) -> Option<Arc<SocketInner>> {
+        let id = SocketId::parse(room.as_str()?)?;
+        self.sockets.get(&id).map(|entry| entry.value().clone())
+    }
+
+    pub(crate) fn count_connected(&self) {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_disconnected(&self) {
+        self.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A namespace: handlers are registered on it, and events emitted to its sockets. Cheap to clone.
+#[derive(Clone)]
+pub struct Namespace {
+    pub(crate) core: Arc<Core>,
+    pub(crate) inner: Arc<NamespaceInner>,
+}
+
+impl Namespace {
+    /// Its name, beginning with a slash.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    // ---- handlers ----
+
+    /// Handles connections: the client is connected when the handler returns `()` or `Ok(())`, and refused otherwise.
+    ///
+    /// The handler may join rooms, fill the session and emit: the client receives what was emitted to it right after
+    /// it is connected. Its arguments are [extractors](crate::extract).
+    pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.inner.handlers.set_connect(handler);
+        self
+    }
+
+    /// Handles disconnections: runs once for each socket that was connected, after the handlers of its events.
+    ///
+    /// Rooms and session are still readable. Events that wait behind a handler which does not finish within
+    /// [`Builder::disconnect_grace`](crate::Builder::disconnect_grace) are dropped.
+    pub fn on_disconnect<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.inner.handlers.set_disconnect(handler);
+        self
+    }
+
+    /// Handles an event. What the handler returns is the acknowledgement, if the client asked for one; an error goes to
+    /// the error handler instead.
+    ///
+    /// Its arguments are [extractors](crate::extract). A second handler of the same event replaces the first. The
+    /// events of one socket are handled in order, one after another, unless [`Namespace::concurrency`] says otherwise.
+    ///
+    /// # Panics
+    /// When `event` is one of the names that the protocol keeps for itself: no client can send those.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl EventHandler<M>) -> &Self {
+        self.inner.handlers.set_event(event.into(), handler);
+        self
+    }
+
+    /// Removes the handler of an event; returns whether there was one.
+    pub fn off(&self, event: &str) -> bool {
+        self.inner.handlers.remove_event(event)
+    }
+
+    /// Handles the events that have no handler of their own.
+    pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
+        self.inner.handlers.set_fallback(handler);
+        self
+    }
+
+    /// Handles the errors and panics of this namespace's handlers. What it returns is the acknowledgement of the event
+    /// that failed; `()` means none.
+    pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
+        self.inner.handlers.set_error(handler);
+        self
+    }
+
+    /// Says how the events of one socket are handled: in order (the default), or several at a time.
+    pub fn concurrency(&self, concurrency: Concurrency) -> &Self {
+        self.inner.concurrency.store(concurrency.max(), Ordering::Relaxed);
+        self
+    }
+
+    /// Hands everything of this namespace to a dispatcher instead of handlers.
+    pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
+        *self.inner.dispatcher.write() = Some(dispatcher);
+    }
+
+    // ---- sending ----
+
+    /// All sockets of the namespace, to be narrowed down.
+    pub fn all(&self) -> Operator {
+        Operator::new(self.clone())
+    }
+
+    /// The sockets in a room, or in any of several: each once. A socket's id is a room that only it is in.
+    pub fn to(&self, rooms: impl IntoRooms) -> Operator {
+        self.all().to(rooms)
+    }
+
+    /// All sockets but those in these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Operator {
+        self.all().except(rooms)
+    }
+
+    /// All sockets; events may be dropped for those that cannot take them at once.
+    pub fn volatile(&self) -> Operator {
+        self.all().volatile()
+    }
+
+    /// All sockets of this server, not those of others in the cluster.
+    pub fn local(&self) -> Operator {
+        self.all().local()
+    }
+
+    /// Emits an event to all sockets of the namespace. Never waits, from any thread.
+    ///
+    /// `data` is one argument for the client's handler, or several when it is a tuple, or none when it is `()`.
+    ///
+    /// # Errors
+    /// When the name is reserved, or the data cannot be put into a packet.
+    pub fn emit(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<(), EmitError> {
+        self.all().emit(event, data)
+    }
+
+    /// Emits `message`, the event of clients' `send()`.
+    ///
+    /// # Errors
+    /// As [`Namespace::emit`].
+    pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("message", data)
+    }
+
+    /// Emits an event to all sockets and collects their acknowledgements.
+    pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
+        self.all().emit_with_ack(event, data)
+    }
+
+    // ---- looking ----
+
+    /// A connected socket, by its id.
+    pub fn socket(&self, id: impl Into<Room>) -> Option<Socket> {
+        self.inner.socket(&id.into()).filter(|socket| socket.is_connected()).map(Socket)
+    }
+
+    /// All connected sockets of this server in the namespace.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.all().sockets()
+    }
+
+    /// How many sockets are connected.
+    pub fn socket_count(&self) -> usize {
+        self.inner.connected.load(Ordering::Relaxed)
+    }
+
+    /// The rooms that somebody is in, without the sockets' own.
+    pub fn rooms(&self) -> Vec<Room> {
+        self.inner.rooms.names()
+    }
+
+    /// Makes everybody leave a room, on all servers of the cluster.
+    ///
+    /// # Errors
+    /// When it is the room of a socket's id.
+    pub fn close_room(&self, room: impl Into<Room>) -> Result<(), RoomError> {
+        let room = room.into();
+        if self.inner.socket(&room).is_some() {
+            return Err(RoomError::Reserved);
+        }
+        self.to(&room).leave(&room);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace").field("name", &self.name()).field("sockets", &self.socket_count()).finish()
+    }
+}

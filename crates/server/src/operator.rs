@@ -1,0 +1,270 @@
+//! Who is to receive an event.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use smallvec::SmallVec;
+use wirebird_engine::Outgoing;
+use wirebird_proto::socket_io::RawArgs;
+
+use crate::ack::BroadcastWithAck;
+use crate::adapter::{Operation, Target};
+use crate::error::{EmitError, RoomError};
+use crate::members::Snapshot;
+use crate::namespace::Namespace;
+use crate::packet::Encoded;
+use crate::room::{IntoRooms, Room};
+use crate::shard::{Broadcast, Op};
+use crate::socket::{Socket, SocketInner};
+
+/// The sockets of a namespace that something is for: narrowed down step by step, then emitted to, joined to rooms or
+/// disconnected. Can be kept, cloned and used again.
+#[derive(Clone)]
+#[must_use = "an operator does nothing until something is emitted"]
+pub struct Operator {
+    namespace: Namespace,
+    /// The rooms; `None` is everybody, an empty list nobody.
+    to: Option<Vec<Room>>,
+    except: Vec<Room>,
+    volatile: bool,
+    local: bool,
+}
+
+impl Operator {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        Self { namespace, to: None, except: Vec::new(), volatile: false, local: false }
+    }
+
+    pub(crate) fn for_target(namespace: Namespace, target: Target) -> Self {
+        Self { to: target.to, except: target.except, volatile: target.volatile, local: true, namespace }
+    }
+
+    /// Those in these rooms too. An empty list means nobody.
+    pub fn to(mut self, rooms: impl IntoRooms) -> Self {
+        self.to.get_or_insert_default().extend(rooms.into_rooms());
+        self
+    }
+
+    /// Not those in these rooms.
+    pub fn except(mut self, rooms: impl IntoRooms) -> Self {
+        self.except.extend(rooms.into_rooms());
+        self
+    }
+
+    /// Events may be dropped for sockets that cannot take them at once.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Only sockets of this server, not those of others in the cluster.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Emits an event. Never waits, from any thread, and its cost does not depend on how many receive it.
+    ///
+    /// `data` is one argument for the client's handler, or several when it is a tuple, or none when it is `()`. Each
+    /// socket receives the event once, however many of the rooms it is in. Unknown rooms are nobody.
+    ///
+    /// # Errors
+    /// When the name is reserved, or the data cannot be put into a packet.
+    pub fn emit(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit_encoded(event.as_ref(), Encoded::event(event.as_ref(), &data)?)
+    }
+
+    /// Emits an event with arguments that are encoded already.
+    ///
+    /// # Errors
+    /// When the name is reserved.
+    pub fn emit_raw(&self, event: impl AsRef<str>, args: &RawArgs) -> Result<(), EmitError> {
+        self.emit_encoded(event.as_ref(), Encoded::raw_event(event.as_ref(), args)?)
+    }
+
+    /// Emits `message`, the event of clients' `send()`.
+    ///
+    /// # Errors
+    /// As [`Operator::emit`].
+    pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("message", data)
+    }
+
+    fn emit_encoded(&self, event: &str, encoded: Encoded) -> Result<(), EmitError> {
+        if self.to.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        if let Some(adapter) = self.adapter() {
+            let args = encoded.to_raw_args(event)?;
+            adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args });
+        }
+        self.broadcast(encoded.into_event(&self.namespace.inner.name, None));
+        Ok(())
+    }
+
+    fn adapter(&self) -> Option<&Arc<dyn crate::Adapter>> {
+        if self.local { None } else { self.namespace.core.adapter.get() }
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            namespace: self.namespace.inner.name.clone(),
+            to: self.to.clone(),
+            except: self.except.clone(),
+            volatile: self.volatile,
+        }
+    }
+
+    /// Hands the message to the shards; who receives it is settled here.
+    fn broadcast(&self, message: Outgoing) {
+        let core = &self.namespace.core;
+        if let Some(socket) = self.single() {
+            if self.volatile {
+                socket.in_order(move |socket| {
+                    socket.deliver_volatile(&message);
+                });
+            } else {
+                let _ = socket.send(message);
+            }
+            return;
+        }
+        let id = core.next_broadcast();
+        for shard in 0..core.shards.len() {
+            let to = match &self.to {
+                None => SmallVec::from_elem(self.namespace.inner.rooms.everybody(shard), 1),
+                Some(rooms) => self.snapshots(shard, rooms),
+            };
+            if to.iter().all(Snapshot::is_empty) {
+                continue;
+            }
+            let except = self.snapshots(shard, &self.except);
+            let broadcast = Broadcast { id, message: message.clone(), volatile: self.volatile, to, except };
+            core.shards.submit(shard, Op::Broadcast(broadcast));
+        }
+    }
+
+    /// The only socket that it is for, when it is one by its id.
+    fn single(&self) -> Option<Arc<SocketInner>> {
+        match self.to.as_deref() {
+            Some([room]) if self.except.is_empty() => self.namespace.inner.socket(room),
+            _ => None,
+        }
+    }
+
+    fn snapshots(&self, shard: usize, rooms: &[Room]) -> SmallVec<[Snapshot; 1]> {
+        let inner = &self.namespace.inner;
+        let mut snapshots: SmallVec<[Snapshot; 1]> = SmallVec::new();
+        for room in rooms {
+            match inner.socket(room) {
+                Some(socket) if socket.shard == shard => snapshots.push(Snapshot::of(socket)),
+                Some(_) => {}
+                None => snapshots.push(inner.rooms.members(shard, room)),
+            }
+        }
+        snapshots
+    }
+
+    /// Emits an event and collects the acknowledgements of this server's sockets: await it for all of them, or take
+    /// them one by one as a [stream](BroadcastWithAck::stream).
+    pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
+        let timeout = self.namespace.core.options.ack_timeout;
+        BroadcastWithAck::new(self.clone(), Encoded::event(event.as_ref(), &data), timeout)
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    // ---- looking ----
+
+    /// The connected sockets of this server that it is for, each once.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.participants().into_iter().filter(|socket| socket.is_connected()).map(Socket).collect()
+    }
+
+    fn participants(&self) -> Vec<Arc<SocketInner>> {
+        let inner = &self.namespace.inner;
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for shard in 0..self.namespace.core.shards.len() {
+            for socket in self.snapshots(shard, &self.except).iter().flat_map(Snapshot::iter) {
+                seen.insert(socket.id);
+            }
+            let to = match &self.to {
+                None => SmallVec::from_elem(inner.rooms.everybody(shard), 1),
+                Some(rooms) => self.snapshots(shard, rooms),
+            };
+            for socket in to.iter().flat_map(Snapshot::iter) {
+                if seen.insert(socket.id) {
+                    found.push(socket.clone());
+                }
+            }
+        }
+        found
+    }
+
+    // ---- acting ----
+
+    /// Makes the sockets join rooms, on all servers of the cluster. Personal rooms of sockets are passed over.
+    pub fn join(&self, rooms: impl IntoRooms) {
+        let rooms = rooms.into_rooms();
+        if let Some(adapter) = self.adapter() {
+            adapter.publish(Operation::Join { target: self.target(), rooms: rooms.clone() });
+        }
+        for socket in self.sockets() {
+            for room in &rooms {
+                if let Err(error @ RoomError::TooMany) = socket.join(room) {
+                    tracing::warn!(target: "wirebird::socketio", %error, "a socket cannot join a room");
+                }
+            }
+        }
+    }
+
+    /// Makes the sockets leave rooms, on all servers of the cluster.
+    pub fn leave(&self, rooms: impl IntoRooms) {
+        let rooms = rooms.into_rooms();
+        if let Some(adapter) = self.adapter() {
+            adapter.publish(Operation::Leave { target: self.target(), rooms: rooms.clone() });
+        }
+        for socket in self.sockets() {
+            for room in &rooms {
+                socket.leave(room);
+            }
+        }
+    }
+
+    /// Disconnects the sockets, on all servers of the cluster.
+    pub fn disconnect(&self) {
+        self.disconnect_all(false);
+    }
+
+    /// Closes the connections of the sockets, with all their namespaces, on all servers of the cluster.
+    pub fn disconnect_transports(&self) {
+        self.disconnect_all(true);
+    }
+
+    fn disconnect_all(&self, close: bool) {
+        if let Some(adapter) = self.adapter() {
+            adapter.publish(Operation::Disconnect { target: self.target(), close });
+        }
+        for socket in self.sockets() {
+            if close {
+                socket.disconnect_transport();
+            } else {
+                socket.disconnect();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator")
+            .field("namespace", &self.namespace.name())
+            .field("to", &self.to)
+            .field("except", &self.except)
+            .finish_non_exhaustive()
+    }
+}

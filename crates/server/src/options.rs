@@ -1,0 +1,109 @@
+//! Options of the Socket.IO layer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wirebird_engine::Handshake;
+
+pub(crate) struct Options {
+    pub(crate) namespaces: Accept,
+    pub(crate) always_connect: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) ack_timeout: Duration,
+    pub(crate) disconnect_grace: Duration,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) max_attachments: usize,
+    pub(crate) max_attachment_bytes: usize,
+    pub(crate) max_depth: usize,
+    pub(crate) max_namespaces: usize,
+    pub(crate) max_rooms: usize,
+    pub(crate) max_pending_acks: usize,
+    pub(crate) max_client_events: usize,
+    pub(crate) max_events: usize,
+    pub(crate) shards: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            namespaces: Accept::default(),
+            always_connect: false,
+            connect_timeout: Duration::from_secs(45),
+            ack_timeout: Duration::from_secs(60),
+            disconnect_grace: Duration::from_secs(5),
+            concurrency: Concurrency::Ordered,
+            max_attachments: 10,
+            max_attachment_bytes: 10_000_000,
+            max_depth: 64,
+            max_namespaces: 100,
+            max_rooms: 10_000,
+            max_pending_acks: 10_000,
+            max_client_events: 10_000,
+            max_events: 1_000_000,
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Which namespaces clients may connect to, beside those that have handlers.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Accept {
+    /// These. The default is `/` alone.
+    List(Vec<String>),
+    /// All.
+    Any,
+    /// Those the application allows, at the moment a client asks.
+    Check(Arc<dyn Fn(&str, &Handshake) -> bool + Send + Sync>),
+}
+
+impl Accept {
+    pub(crate) fn allows(&self, name: &str, handshake: &Handshake) -> bool {
+        match self {
+            Self::List(list) => list.iter().any(|other| other == name),
+            Self::Any => true,
+            Self::Check(check) => {
+                let mut allowed = false;
+                crate::guard("namespaces", || allowed = check(name, handshake));
+                allowed
+            }
+        }
+    }
+}
+
+impl Default for Accept {
+    fn default() -> Self {
+        Self::List(vec!["/".into()])
+    }
+}
+
+impl fmt::Debug for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(list) => f.debug_tuple("List").field(list).finish(),
+            Self::Any => f.write_str("Any"),
+            Self::Check(_) => f.write_str("Check(..)"),
+        }
+    }
+}
+
+/// How the events of one socket are handled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// One after another, in the order they were sent.
+    #[default]
+    Ordered,
+    /// Up to so many at a time; they begin in order and end as they like.
+    Concurrent(usize),
+}
+
+impl Concurrency {
+    pub(crate) fn max(self) -> usize {
+        match self {
+            Self::Ordered => 1,
+            Self::Concurrent(max) => max.max(1),
+        }
+    }
+}

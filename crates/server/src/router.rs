@@ -1,0 +1,111 @@
+//! The dispatcher behind typed handlers: finds the handler, runs it, acknowledges, and takes care of its failure.
+
+use std::sync::Arc;
+
+use crate::core::Core;
+use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent};
+use crate::error::Error;
+use crate::extract::{ConnectContext, DisconnectContext, EventContext};
+use crate::handler::{Acknowledgement, ErrorFn, EventFn};
+use crate::reason::DisconnectReason;
+use crate::socket::Socket;
+use crate::task;
+
+pub(crate) struct Router;
+
+impl Dispatcher for Router {
+    fn connect(&self, request: ConnectRequest, responder: ConnectResponder) {
+        let socket = request.socket;
+        let core = socket.0.core.clone();
+        let own = socket.0.namespace.handlers.table().connect.clone();
+        let Some(handler) = own.or_else(|| core.any_namespace.table().connect.clone()) else {
+            return responder.accept();
+        };
+        let context = ConnectContext { socket: socket.clone() };
+        task::start(core.runtime(), || handler(context), move |result| match result.map_err(Into::into).flatten() {
+            Ok(()) => responder.accept(),
+            Err(mut error) => {
+                if let Some(cause) = error.take_cause() {
+                    failed(&socket.0.core.clone(), EventContext::of_lifecycle(socket, "connect"), cause, None);
+                }
+                responder.refuse(error);
+            }
+        });
+    }
+
+    fn event(&self, event: IncomingEvent) {
+        let core = event.socket.0.core.clone();
+        let Some(handler) = find(&core, &event) else {
+            tracing::debug!(
+                target: "wirebird::socketio",
+                nsp = %event.socket.0.namespace.name, event = %event.name, "an event without a handler"
+            );
+            return;
+        };
+        let (context, completion) = EventContext::new(event);
+        let call = context.clone();
+        task::start(core.runtime(), || handler(call), move |result: Result<_, Error>| match result.flatten() {
+            Ok(ack) => acknowledge(&context, ack),
+            Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
+        });
+    }
+
+    fn disconnect(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
+        let core = socket.0.core.clone();
+        tracing::debug!(
+            target: "wirebird::socketio",
+            nsp = %socket.0.namespace.name, sid = %socket.id(), %reason, "disconnected"
+        );
+        let own = socket.0.namespace.handlers.table().disconnect.clone();
+        let Some(handler) = own.or_else(|| core.any_namespace.table().disconnect.clone()) else { return };
+        let context = DisconnectContext { socket: socket.clone(), reason };
+        task::start(core.runtime(), || handler(context), move |result: Result<_, Error>| {
+            if let Err(error) = result.flatten() {
+                let context = EventContext::of_lifecycle(socket.clone(), "disconnect");
+                failed(&socket.0.core, context, error, Some(completion));
+            }
+        });
+    }
+}
+
+/// The one handler of an event: that of its namespace and name, else the namespace's fallback, else the same of all
+/// namespaces.
+fn find(core: &Core, event: &IncomingEvent) -> Option<Arc<EventFn>> {
+    let own = event.socket.0.namespace.handlers.table().event(&event.name).cloned();
+    own.or_else(|| core.any_namespace.table().event(&event.name).cloned())
+}
+
+fn acknowledge(context: &EventContext, ack: Acknowledgement) {
+    if let Some(encoded) = ack.0
+        && let Some(sender) = context.take_ack()
+    {
+        sender.send_encoded(encoded);
+    }
+}
+
+/// A handler failed: the namespace's error handler is told, else that of all namespaces, else the log.
+fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Option<Completion>) {
+    let namespace = context.socket().0.namespace.clone();
+    let handler: Option<Arc<ErrorFn>> =
+        namespace.handlers.table().error.clone().or_else(|| core.default_error.table().error.clone());
+    let Some(handler) = handler else { return log(&context, &error) };
+    let call = context.clone();
+    task::start(core.runtime(), || handler(error, call), move |result: Result<_, Error>| {
+        match result.flatten() {
+            Ok(ack) => acknowledge(&context, ack),
+            Err(error) => log(&context, &error),
+        }
+        drop(completion);
+    });
+}
+
+fn log(context: &EventContext, error: &Error) {
+    tracing::error!(
+        target: "wirebird::socketio",
+        nsp = %context.socket().0.namespace.name,
+        sid = %context.socket().id(),
+        event = context.event(),
+        error = ?error,
+        "a handler failed"
+    );
+}

@@ -1,0 +1,288 @@
+//! The server: what applications hold.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use wirebird_engine::http::{Fallback, Listener};
+use wirebird_engine::{Engine, Handshake, memory};
+
+use crate::builder::Builder;
+use crate::core::Core;
+use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
+use crate::layer::{Layer, NotFound, Service};
+use crate::namespace::Namespace;
+
+/// How long [`Server::close`] waits for clients to take what is queued for them.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A Socket.IO server. Cheap to clone; usable from any thread, task or handler.
+///
+/// It stands for the default namespace `/` too: all methods of [`Namespace`] can be called on it.
+#[derive(Clone)]
+pub struct Server {
+    root: Namespace,
+    engine: Engine,
+}
+
+impl Deref for Server {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.root
+    }
+}
+
+impl Server {
+    /// A server with all options at their defaults.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets options.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new_with(core: Arc<Core>, engine: Engine) -> Self {
+        let inner = core.namespace("/");
+        Self { root: Namespace { core, inner }, engine }
+    }
+
+    /// A namespace. Clients may connect to it once it has a handler.
+    pub fn of(&self, name: impl AsRef<str>) -> Namespace {
+        let core = self.root.core.clone();
+        Namespace { inner: core.namespace(name.as_ref()), core }
+    }
+
+    /// Handlers for all namespaces that have none of their own. They do not open namespaces to clients:
+    /// [`Builder::namespaces`] does.
+    pub fn any_namespace(&self) -> AnyNamespace {
+        AnyNamespace { core: self.root.core.clone() }
+    }
+
+    /// Handles the errors and panics of handlers in all namespaces that have no error handler of their own. What it
+    /// returns is the acknowledgement of the event that failed; `()` means none.
+    pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
+        self.root.core.default_error.set_error(handler);
+        self
+    }
+
+    /// The Engine.IO side: sessions, counters, the clock.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    // ---- serving ----
+
+    /// A tower layer that answers the server's path and passes everything else on: `router.layer(io.layer())`.
+    pub fn layer(&self) -> Layer {
+        Layer::new(self.clone())
+    }
+
+    /// A tower service that answers the server's path, and 404 for everything else.
+    pub fn service(&self) -> Service<NotFound> {
+        Service::new(NotFound, self.clone())
+    }
+
+    /// Whether a path is the server's own.
+    pub fn is_endpoint(&self, path: &str) -> bool {
+        wirebird_engine::http::is_endpoint(&self.engine, path)
+    }
+
+    /// Answers one request to the server's path. For hyper services and other frameworks; must run in a tokio runtime.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        wirebird_engine::http::handle(&self.engine, request).await
+    }
+
+    /// Listens on an address and serves until [`Server::close`] is called. For servers without a framework.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn serve(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
+        self.serve_listener(TcpListener::bind(addr).await?).await
+    }
+
+    /// Serves the connections of a listener until [`Server::close`] is called.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve_listener(&self, listener: TcpListener) -> io::Result<()> {
+        let served = Listener::new(self.engine.clone());
+        wirebird_engine::http::serve(listener, served, self.engine.closing()).await
+    }
+
+    /// As [`Server::serve_listener`], with somebody to answer what is not for the server.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve_with_fallback(&self, listener: TcpListener, fallback: Arc<dyn Fallback>) -> io::Result<()> {
+        let served = Listener::new(self.engine.clone()).fallback(fallback);
+        wirebird_engine::http::serve(listener, served, self.engine.closing()).await
+    }
+
+    // ---- without a runtime ----
+
+    /// Connects a client inside this process: frames are handed over in memory. Without a tokio runtime handlers run
+    /// in the thread that feeds them, and what they emit is there when the call returns.
+    ///
+    /// `on_wake` is called when frames wait for the client. `None` when the server is closing.
+    pub fn connect_memory(
+        &self,
+        handshake: Handshake,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> Option<memory::Connection> {
+        memory::Connection::open(&self.engine, handshake, on_wake)
+    }
+
+    /// Lets time pass in a server without a runtime: heartbeats and timeouts up to `now` take effect.
+    pub fn tick(&self, now: Instant) {
+        self.engine.tick(now);
+    }
+
+    // ---- closing ----
+
+    /// Closes all connections with the reason `server shutting down`, lets them take what is queued for up to 5 s, and
+    /// ends [`Server::serve`]. No handler is called afterwards. Idempotent.
+    pub async fn close(&self) {
+        self.close_within(CLOSE_DEADLINE).await;
+    }
+
+    /// As [`Server::close`], with another deadline.
+    pub async fn close_within(&self, deadline: Duration) {
+        self.engine.begin_close();
+        let _ = tokio::time::timeout(deadline, self.emptied()).await;
+        self.stop();
+    }
+
+    /// As [`Server::close_within`], for a thread outside the runtime. Must not be called from a handler.
+    pub fn close_blocking(&self, deadline: Duration) {
+        match self.engine.runtime() {
+            Some(runtime) => {
+                let this = self.clone();
+                let (done, wait) = std::sync::mpsc::channel();
+                runtime.spawn(async move {
+                    this.close_within(deadline).await;
+                    let _ = done.send(());
+                });
+                // The runtime may be gone already; then there is nothing to wait for.
+                let _ = wait.recv_timeout(deadline + Duration::from_secs(1));
+            }
+            None => {
+                self.engine.begin_close();
+                self.stop();
+            }
+        }
+    }
+
+    /// Resolves when no connection is left and every disconnect handler has run.
+    async fn emptied(&self) {
+        self.engine.emptied().await;
+        while self.root.core.has_sockets() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn stop(&self) {
+        self.engine.stop();
+        if let Some(adapter) = self.root.core.adapter.get() {
+            adapter.close();
+        }
+    }
+
+    /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after closing the server: for
+    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`.
+    pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
+        let this = self.clone();
+        async move {
+            signal().await;
+            this.close().await;
+        }
+    }
+}
+
+async fn signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// Handlers for all namespaces that have none of their own for the same purpose.
+#[derive(Clone)]
+pub struct AnyNamespace {
+    core: Arc<Core>,
+}
+
+impl AnyNamespace {
+    /// As [`Namespace::on_connect`].
+    pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.core.any_namespace.set_connect(handler);
+        self
+    }
+
+    /// As [`Namespace::on_disconnect`].
+    pub fn on_disconnect<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.core.any_namespace.set_disconnect(handler);
+        self
+    }
+
+    /// As [`Namespace::on`].
+    ///
+    /// # Panics
+    /// When `event` is a reserved name.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl EventHandler<M>) -> &Self {
+        self.core.any_namespace.set_event(event.into(), handler);
+        self
+    }
+
+    /// As [`Namespace::fallback`].
+    pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
+        self.core.any_namespace.set_fallback(handler);
+        self
+    }
+}
+
+impl fmt::Debug for AnyNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyNamespace")
+    }
+}

@@ -1,0 +1,264 @@
+//! Broadcasts are delivered by shards: one for each worker of the runtime, each with the sockets of its own sessions.
+//!
+//! A broadcast costs its caller one entry in each shard's queue, whatever the number of recipients. Who receives it is
+//! settled at that moment, by snapshots, so that joins, leaves and emits of one thread take effect in their order.
+//! Whatever else must not overtake a broadcast (a direct emit, a disconnect) goes through the same queue while it is
+//! not empty, and takes the direct way otherwise.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::runtime::Handle;
+use wirebird_engine::{Outgoing, Session};
+
+use crate::members::Snapshot;
+use crate::socket::SocketInner;
+
+/// Operations that are delivered together: what they queue for one session goes out in one write.
+const BATCH: usize = 32;
+/// Deliveries after which a shard lets other tasks of its worker run.
+const SLICE: usize = 256;
+
+/// What a shard has to do, in order.
+pub(crate) enum Op {
+    /// An event for many sockets.
+    Broadcast(Broadcast),
+    /// An event for one socket that must not overtake a broadcast.
+    Deliver(Arc<SocketInner>, Outgoing),
+    /// Anything else that must not overtake a broadcast.
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+/// The part of a broadcast that one shard delivers.
+pub(crate) struct Broadcast {
+    /// A number that no other broadcast has.
+    pub(crate) id: u64,
+    pub(crate) message: Outgoing,
+    pub(crate) volatile: bool,
+    pub(crate) to: SmallVec<[Snapshot; 1]>,
+    pub(crate) except: SmallVec<[Snapshot; 1]>,
+}
+
+pub(crate) struct Shards {
+    shards: Box<[Arc<Shard>]>,
+    runtime: OnceLock<Handle>,
+    next: AtomicUsize,
+}
+
+pub(crate) struct Shard {
+    queue: Mutex<Queue>,
+    /// Operations that are queued or being delivered.
+    pending: AtomicUsize,
+    waker: atomic_waker::AtomicWaker,
+}
+
+#[derive(Default)]
+struct Queue {
+    ops: VecDeque<Op>,
+    /// Somebody delivers, or has been told to.
+    active: bool,
+}
+
+impl Shards {
+    pub(crate) fn new(count: usize) -> Self {
+        let shard = || {
+            Arc::new(Shard {
+                queue: Mutex::default(),
+                pending: AtomicUsize::new(0),
+                waker: atomic_waker::AtomicWaker::new(),
+            })
+        };
+        Self {
+            shards: (0..count.max(1)).map(|_| shard()).collect(),
+            runtime: OnceLock::new(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard for the next session.
+    pub(crate) fn assign(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len()
+    }
+
+    /// Lets `runtime` deliver from now on; until then the callers do it themselves.
+    pub(crate) fn attach(&self, runtime: &Handle) {
+        if self.runtime.get().is_some() || self.runtime.set(runtime.clone()).is_err() {
+            return;
+        }
+        for shard in &self.shards {
+            runtime.spawn(run(Arc::downgrade(shard)));
+        }
+    }
+
+    /// Whether nothing of `shard` is under way, so that the direct way is open.
+    pub(crate) fn is_idle(&self, shard: usize) -> bool {
+        self.shards[shard].pending.load(Ordering::Acquire) == 0
+    }
+
+    pub(crate) fn submit(&self, shard: usize, op: Op) {
+        let shard = &self.shards[shard];
+        let begin = {
+            let mut queue = shard.queue.lock();
+            shard.pending.fetch_add(1, Ordering::AcqRel);
+            queue.ops.push_back(op);
+            !std::mem::replace(&mut queue.active, true)
+        };
+        if !begin {
+            return;
+        }
+        if self.runtime.get().is_some() {
+            shard.waker.wake();
+        } else {
+            while let Some(batch) = shard.next_batch() {
+                let count = batch.len();
+                let mut delivery = Delivery::new(count > 1);
+                for op in batch {
+                    match op {
+                        Op::Broadcast(broadcast) => {
+                            broadcast.exclude();
+                            for chunk in broadcast.to.iter().flat_map(Snapshot::chunks) {
+                                delivery.chunk(&broadcast, chunk);
+                            }
+                        }
+                        other => delivery.single(other),
+                    }
+                }
+                delivery.finish();
+                shard.pending.fetch_sub(count, Ordering::AcqRel);
+            }
+        }
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        // Their tasks end when they find their shard gone.
+        for shard in &self.shards {
+            shard.waker.wake();
+        }
+    }
+}
+
+impl Shard {
+    /// The next operations; `None` when there are none, and then the next one to come must begin anew.
+    fn next_batch(&self) -> Option<VecDeque<Op>> {
+        let mut queue = self.queue.lock();
+        if queue.ops.is_empty() {
+            queue.active = false;
+            return None;
+        }
+        let take = queue.ops.len().min(BATCH);
+        let rest = queue.ops.split_off(take);
+        Some(std::mem::replace(&mut queue.ops, rest))
+    }
+
+    async fn deliver(&self, batch: VecDeque<Op>) {
+        let count = batch.len();
+        let mut delivery = Delivery::new(count > 1);
+        let mut delivered = 0;
+        for op in batch {
+            let Op::Broadcast(broadcast) = op else {
+                delivery.single(op);
+                continue;
+            };
+            broadcast.exclude();
+            for snapshot in &broadcast.to {
+                for chunk in snapshot.chunks() {
+                    delivery.chunk(&broadcast, chunk);
+                    delivered += chunk.len();
+                    if delivered >= SLICE {
+                        delivered = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+        delivery.finish();
+        self.pending.fetch_sub(count, Ordering::AcqRel);
+    }
+}
+
+/// The task of a shard: ends with the server.
+async fn run(shard: Weak<Shard>) {
+    loop {
+        let batch = std::future::poll_fn(|cx| {
+            let Some(shard) = shard.upgrade() else { return Poll::Ready(None) };
+            shard.waker.register(cx.waker());
+            match shard.next_batch() {
+                Some(batch) => Poll::Ready(Some((shard, batch))),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        let Some((shard, batch)) = batch else { return };
+        shard.deliver(batch).await;
+    }
+}
+
+impl Broadcast {
+    fn marks(&self) -> bool {
+        self.to.len() > 1 || !self.except.is_empty()
+    }
+
+    fn exclude(&self) {
+        for socket in self.except.iter().flat_map(Snapshot::iter) {
+            socket.mark(self.id);
+        }
+    }
+}
+
+/// Delivers a batch. With several operations in it, what they queue is sent at the end, session by session.
+struct Delivery {
+    joined: bool,
+    owed: Vec<Arc<Session>>,
+}
+
+impl Delivery {
+    fn new(joined: bool) -> Self {
+        Self { joined, owed: Vec::new() }
+    }
+
+    fn chunk(&mut self, broadcast: &Broadcast, sockets: &[Option<Arc<SocketInner>>]) {
+        let marks = broadcast.marks();
+        for socket in sockets.iter().flatten() {
+            if marks && !socket.mark(broadcast.id) {
+                continue;
+            }
+            if broadcast.volatile {
+                socket.deliver_volatile(&broadcast.message);
+            } else {
+                self.one(socket, broadcast.message.clone());
+            }
+        }
+    }
+
+    fn single(&mut self, op: Op) {
+        match op {
+            Op::Deliver(socket, message) => self.one(&socket, message),
+            Op::Call(call) => call(),
+            Op::Broadcast(_) => {}
+        }
+    }
+
+    fn one(&mut self, socket: &Arc<SocketInner>, message: Outgoing) {
+        if !self.joined {
+            let _ = socket.deliver(message);
+        } else if socket.deliver_later(message) {
+            self.owed.push(socket.session.clone());
+        }
+    }
+
+    fn finish(self) {
+        for session in self.owed {
+            session.flush();
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The handle that applications hold of a socket.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Extensions;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wirebird_engine::{CloseReason, Handshake, Millis, SendError, Session, TransportKind};
+use wirebird_proto::socket_io::RawArgs;
+
+use super::SocketInner;
+use crate::ack::EmitWithAck;
+use crate::acks::AckSink;
+use crate::error::{EmitError, RoomError};
+use crate::guard;
+use crate::id::SocketId;
+use crate::namespace::Namespace;
+use crate::operator::Operator;
+use crate::packet::Encoded;
+use crate::reason::DisconnectReason;
+use crate::room::{IntoRooms, Room};
+
+/// A socket: one namespace connection of one client. Cheap to clone; may be kept anywhere and used from any thread.
+///
+/// Calls on a socket that is gone do nothing.
+#[derive(Clone)]
+pub struct Socket(pub(crate) Arc<SocketInner>);
+
+impl Socket {
+    /// Its id, and the name of the room that only it is in. New for each connection.
+    pub fn id(&self) -> SocketId {
+        self.0.id
+    }
+
+    /// The namespace it is connected to.
+    pub fn namespace(&self) -> Namespace {
+        Namespace { core: self.0.core.clone(), inner: self.0.namespace.clone() }
+    }
+
+    /// The request that opened the connection: headers, cookies, query, addresses and extensions.
+    pub fn handshake(&self) -> &Arc<Handshake> {
+        self.0.session.handshake()
+    }
+
+    /// The Engine.IO session that carries it. Its id is a credential: do not show it to other clients.
+    pub fn engine_session(&self) -> &Arc<Session> {
+        &self.0.session
+    }
+
+    /// The transport the client is on at present.
+    pub fn transport(&self) -> TransportKind {
+        self.0.session.transport()
+    }
+
+    /// Whether it is connected: accepted, and not disconnected since.
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// What the client sent along when it connected.
+    ///
+    /// # Errors
+    /// When it is not a `T`. Use `Option<T>` if clients may send nothing.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, crate::Error> {
+        Ok(wirebird_proto::value::decode_value(self.0.auth.as_deref().unwrap_or("null"), &[])?)
+    }
+
+    // ---- sending ----
+
+    /// Emits an event to the client. Never waits, from any thread.
+    ///
+    /// `data` is one argument for the client's handler, or several when it is a tuple, or none when it is `()`. Binary
+    /// (`bytes::Bytes`, `serde_bytes`) may be anywhere in it.
+    ///
+    /// # Errors
+    /// When the name is reserved, the data cannot be put into a packet, or the queue is full and the policy is to
+    /// refuse.
+    pub fn emit(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit_encoded(Encoded::event(event.as_ref(), &data)?)
+    }
+
+    /// Emits an event with arguments that are encoded already.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn emit_raw(&self, event: impl AsRef<str>, args: &RawArgs) -> Result<(), EmitError> {
+        self.emit_encoded(Encoded::raw_event(event.as_ref(), args)?)
+    }
+
+    /// Emits `message`, the event of clients' `send()`.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("message", data)
+    }
+
+    fn emit_encoded(&self, encoded: Encoded) -> Result<(), EmitError> {
+        match self.0.send(encoded.into_event(&self.0.namespace.name, None)) {
+            Err(SendError::Full) => Err(EmitError::Full),
+            _ => Ok(()),
+        }
+    }
+
+    /// Emits an event only if the client can take it at once; returns whether it could.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn emit_volatile(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<bool, EmitError> {
+        let encoded = Encoded::event(event.as_ref(), &data)?;
+        let message = encoded.into_event(&self.0.namespace.name, None);
+        Ok(self.0.core.shards.is_idle(self.0.shard) && self.0.deliver_volatile(&message))
+    }
+
+    /// Emits an event and awaits the client's acknowledgement, for 60 s unless
+    /// [`timeout`](EmitWithAck::timeout) says otherwise.
+    ///
+    /// ```no_run
+    /// # async fn f(socket: wirebird::Socket) -> Result<(), wirebird::Error> {
+    /// let name: String = socket.emit_with_ack("your name?", ()).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> EmitWithAck<T> {
+        EmitWithAck::new(self.0.clone(), Encoded::event(event.as_ref(), &data), self.0.core.options.ack_timeout)
+    }
+
+    /// Emits an event whose acknowledgement is handed to `sink`, once, from any thread. `None` waits until the socket
+    /// is disconnected.
+    ///
+    /// # Errors
+    /// As [`Socket::emit_raw`]; the sink is then not called.
+    pub fn emit_with_sink(
+        &self,
+        event: impl AsRef<str>,
+        args: &RawArgs,
+        timeout: Option<Duration>,
+        sink: AckSink,
+    ) -> Result<AckHandle, EmitError> {
+        let encoded = Encoded::raw_event(event.as_ref(), args)?;
+        let id = self.emit_expecting(encoded, timeout, sink);
+        Ok(AckHandle { socket: Arc::downgrade(&self.0), id })
+    }
+
+    pub(crate) fn emit_expecting(&self, encoded: Encoded, timeout: Option<Duration>, sink: AckSink) -> Option<u64> {
+        let id = self.0.expect_ack(sink, timeout.map(|timeout| timeout.as_millis() as Millis))?;
+        let _ = self.0.send(encoded.into_event(&self.0.namespace.name, Some(id)));
+        Some(id)
+    }
+
+    /// Resolves when the client's queue has room (is at most half full), or when the client is gone. For senders that
+    /// would rather wait than overrun a slow client.
+    pub async fn writable(&self) {
+        std::future::poll_fn(|cx| {
+            if self.0.session.has_room(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Everybody in the namespace but this socket.
+    pub fn broadcast(&self) -> Operator {
+        self.namespace().all().except(self.id())
+    }
+
+    /// The sockets in a room, or in any of several, but not this one.
+    pub fn to(&self, rooms: impl IntoRooms) -> Operator {
+        self.broadcast().to(rooms)
+    }
+
+    /// Everybody but this socket and those in these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Operator {
+        self.broadcast().except(rooms)
+    }
+
+    // ---- rooms ----
+
+    /// Joins a room, at once. Joining twice is the same as once.
+    ///
+    /// # Errors
+    /// When the room is the personal one of another socket, when the socket is in as many rooms as are allowed, or
+    /// when it is not connected.
+    pub fn join(&self, room: impl Into<Room>) -> Result<(), RoomError> {
+        let room = room.into();
+        if let Some(owner) = self.0.namespace.socket(&room) {
+            return if owner.id == self.id() { Ok(()) } else { Err(RoomError::Reserved) };
+        }
+        let new = self.0.namespace.rooms.join(&self.0, room.clone(), self.0.core.options.max_rooms)?;
+        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| new) {
+            guard("observer", || observer.joined(self, &room));
+        }
+        Ok(())
+    }
+
+    /// Leaves a room, at once; returns whether the socket was in it. It cannot leave its personal room.
+    pub fn leave(&self, room: impl Into<Room>) -> bool {
+        let room = room.into();
+        let left = self.0.namespace.rooms.leave(&self.0, &room);
+        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| left) {
+            guard("observer", || observer.left(self, &room));
+        }
+        left
+    }
+
+    /// The rooms it is in, the personal one first.
+    pub fn rooms(&self) -> Vec<Room> {
+        let membership = self.0.membership.lock();
+        std::iter::once(Room::from(self.id())).chain(membership.names().cloned()).collect()
+    }
+
+    /// Whether it is in a room.
+    pub fn in_room(&self, room: impl Into<Room>) -> bool {
+        let room = room.into();
+        room.as_str() == Some(self.id().as_str()) || self.0.membership.lock().contains(&room)
+    }
+
+    // ---- state ----
+
+    /// Values that the application keeps for this socket, by type. Gone when the socket is.
+    pub fn session(&self) -> SocketSession {
+        SocketSession(self.0.clone())
+    }
+
+    /// One object kept for this socket, found without a search; for bindings of other languages. It is handed to
+    /// [`Dispatcher::released`](crate::Dispatcher::released) when the socket is gone.
+    pub fn slot(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.slot.lock().clone()
+    }
+
+    /// Keeps an object for this socket; returns the one kept before.
+    pub fn set_slot(&self, value: Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<dyn Any + Send + Sync>> {
+        std::mem::replace(&mut *self.0.slot.lock(), value)
+    }
+
+    // ---- the end ----
+
+    /// Disconnects the client from this namespace; its connection and its other namespaces stay. Inside its own
+    /// connect handler it refuses the connection.
+    pub fn disconnect(&self) {
+        self.0.leave(DisconnectReason::ServerDisconnect);
+    }
+
+    /// Disconnects the client from all namespaces and closes its connection, after what was emitted before.
+    pub fn disconnect_transport(&self) {
+        for socket in self.0.client.sockets() {
+            socket.leave(DisconnectReason::ServerDisconnect);
+        }
+        self.0.in_order(|socket| {
+            let session = socket.session.clone();
+            session.engine().offload(move || session.close(CloseReason::ForcedClose));
+        });
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("id", &self.id()).field("namespace", &self.0.namespace.name).finish()
+    }
+}
+
+impl fmt::Debug for SocketInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketInner").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl Hash for Socket {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+/// Forgets an acknowledgement that is no longer wanted.
+#[derive(Debug)]
+pub struct AckHandle {
+    socket: std::sync::Weak<SocketInner>,
+    id: Option<u64>,
+}
+
+impl AckHandle {
+    /// The sink will not be called; returns whether it had not been called yet.
+    pub fn cancel(self) -> bool {
+        let socket = self.id.zip(self.socket.upgrade());
+        socket.is_some_and(|(id, socket)| socket.take_ack(id).is_some())
+    }
+}
+
+/// The values that the application keeps for a socket, one of each type.
+#[derive(Debug, Clone)]
+pub struct SocketSession(Arc<SocketInner>);
+
+impl SocketSession {
+    /// Keeps a value; returns the one of that type kept before.
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        self.0.data.lock().insert(value)
+    }
+
+    /// A copy of the value of a type. Keep an `Arc` if copies are dear.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.data.lock().get::<T>().cloned()
+    }
+
+    /// Removes the value of a type.
+    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.data.lock().remove()
+    }
+
+    /// Changes the value of a type, or the default if there is none, and keeps it. Updates of one socket's session
+    /// exclude each other; reads meanwhile see the value from before.
+    ///
+    /// # Panics
+    /// When it is called from inside an update of the same socket's session.
+    pub fn update<T, R>(&self, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Clone + Default + Send + Sync + 'static,
+    {
+        let turn = self.0.update_turn();
+        let mut value: T = self.get().unwrap_or_default();
+        let result = change(&mut value);
+        self.insert(value);
+        drop(turn);
+        result
+    }
+
+    /// A copy of all values.
+    pub fn snapshot(&self) -> Extensions {
+        self.0.data.lock().clone()
+    }
+}
+
+impl SocketInner {
+    fn update_turn(&self) -> UpdateTurn<'_> {
+        let me = std::thread::current().id();
+        assert!(*self.updating_thread.lock() != Some(me), "an update of a session inside an update of the same session");
+        let guard = self.updating.lock();
+        *self.updating_thread.lock() = Some(me);
+        UpdateTurn { socket: self, _guard: guard }
+    }
+}
+
+/// Held while one thread updates a session.
+struct UpdateTurn<'a> {
+    socket: &'a SocketInner,
+    _guard: parking_lot::MutexGuard<'a, ()>,
+}
+
+impl Drop for UpdateTurn<'_> {
+    fn drop(&mut self) {
+        *self.socket.updating_thread.lock() = None;
+    }
+}

@@ -1,0 +1,287 @@
+//! A socket's life: connecting, handling events, leaving.
+
+use std::sync::Arc;
+
+use wirebird_engine::{Expire, Millis, Outgoing};
+use wirebird_proto::socket_io::{HeaderKind, RawArgs};
+
+use super::{Socket, SocketInner};
+use crate::acks::{AckResult, AckSink};
+use crate::dispatch::{AckSender, Completion, IncomingEvent};
+use crate::error::{AckError, ConnectError};
+use crate::guard;
+use crate::mailbox::{Job, QueuedEvent, Stage};
+use crate::packet::control;
+use crate::reason::DisconnectReason;
+
+/// Timer tokens of a socket.
+const ACKS: u64 = 0;
+const GRACE: u64 = 1;
+
+impl SocketInner {
+    pub(crate) fn stage(&self) -> Stage {
+        self.mailbox.lock().stage()
+    }
+
+    /// Whether the socket is connected and not about to leave.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.stage() == Stage::Open
+    }
+
+    // ---- connecting ----
+
+    /// The CONNECT packet, with what the application adds to it.
+    pub(crate) fn connect_packet(&self, extra: Option<serde_json::Map<String, serde_json::Value>>) -> Outgoing {
+        let json = match extra {
+            None => format!("{{\"sid\":\"{}\"}}", self.id),
+            Some(mut members) => {
+                members.insert("sid".into(), self.id.as_str().into());
+                serde_json::Value::Object(members).to_string()
+            }
+        };
+        control(HeaderKind::Connect, &self.namespace.name, &json)
+    }
+
+    /// The connect handler accepted.
+    pub(crate) fn accept(self: &Arc<Self>, extra: Option<serde_json::Map<String, serde_json::Value>>) {
+        let left = self.mailbox.lock().reason();
+        // Disconnected by its own connect handler: that is a refusal.
+        if left == Some(DisconnectReason::ServerDisconnect) {
+            return self.refuse(ConnectError::rejected());
+        }
+        if !self.mailbox.lock().accept() {
+            return;
+        }
+        if left.is_none() {
+            self.open_gate(self.connect_packet(extra));
+        }
+        self.namespace.count_connected();
+        if let Some(observer) = &self.core.observer {
+            guard("observer", || observer.connected(&Socket(self.clone())));
+        }
+        tracing::debug!(target: "wirebird::socketio", nsp = %self.namespace.name, sid = %self.id, "connected");
+        self.client.connect_done(true);
+        self.pump();
+    }
+
+    /// The connect handler refused, or failed.
+    pub(crate) fn refuse(self: &Arc<Self>, error: ConnectError) {
+        let dropped = {
+            let mut mailbox = self.mailbox.lock();
+            if mailbox.stage() != Stage::Connecting {
+                return;
+            }
+            mailbox.end()
+        };
+        tracing::debug!(
+            target: "wirebird::socketio",
+            nsp = %self.namespace.name, message = error.message(), "connection refused"
+        );
+        let farewell = if self.core.options.always_connect {
+            control(HeaderKind::Disconnect, &self.namespace.name, "")
+        } else {
+            control(HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
+        };
+        self.shut_gate(Some(farewell));
+        self.client.unresolved(dropped);
+        self.client.forget(self);
+        self.remove();
+        self.client.connect_done(false);
+    }
+
+    // ---- events ----
+
+    pub(crate) fn receive(self: &Arc<Self>, event: QueuedEvent) {
+        if let Some(observer) = &self.core.observer {
+            guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
+        }
+        self.client.count_event();
+        if self.mailbox.lock().push(event) {
+            self.pump();
+        } else {
+            self.client.unresolved(1);
+        }
+    }
+
+    /// Runs what can run. Whoever finds somebody else at it leaves it to them.
+    pub(crate) fn pump(self: &Arc<Self>) {
+        let max = self.namespace.concurrency();
+        if !self.mailbox.lock().begin_pumping() {
+            return;
+        }
+        loop {
+            let Some(job) = self.mailbox.lock().next(max) else { return };
+            let dispatcher = self.namespace.dispatcher(&self.core);
+            let socket = Socket(self.clone());
+            match job {
+                Job::Event(event) => {
+                    let incoming = IncomingEvent {
+                        name: event.name,
+                        args: event.args,
+                        ack: AckSender::new(self.clone(), event.ack),
+                        completion: Completion::event(self.clone()),
+                        socket,
+                    };
+                    guard("event", || dispatcher.event(incoming));
+                }
+                Job::Disconnect(reason) => {
+                    let completion = Completion::disconnect(self.clone());
+                    guard("disconnect", || dispatcher.disconnect(socket, reason, completion));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn event_done(self: &Arc<Self>) {
+        self.mailbox.lock().done();
+        self.client.unresolved(1);
+        self.pump();
+    }
+
+    // ---- acknowledgements ----
+
+    /// Keeps a sink for the acknowledgement of an event that is about to be sent, and returns the event's id. When no
+    /// more can be kept the sink is told at once.
+    pub(crate) fn expect_ack(&self, sink: AckSink, timeout: Option<Millis>) -> Option<u64> {
+        let engine = self.session.engine();
+        let deadline = timeout.map(|timeout| engine.now() + timeout);
+        let inserted = self.acks.lock().insert(sink, deadline, self.core.options.max_pending_acks);
+        match inserted {
+            Ok((id, timer)) => {
+                if let Some(at) = timer {
+                    engine.schedule(at, self.me.clone(), ACKS);
+                }
+                Some(id)
+            }
+            Err((sink, error)) => {
+                resolve(sink, Err(error));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn acknowledged(&self, id: u64, args: RawArgs) {
+        match self.take_ack(id) {
+            Some(sink) => resolve(sink, Ok(args)),
+            None => tracing::warn!(
+                target: "wirebird::socketio",
+                nsp = %self.namespace.name, id, "the client acknowledged an event that was not waiting for it"
+            ),
+        }
+    }
+
+    pub(crate) fn take_ack(&self, id: u64) -> Option<AckSink> {
+        self.acks.lock().take(id)
+    }
+
+    fn expire_acks(&self, now: Millis) {
+        let (due, next) = self.acks.lock().expire(now);
+        let engine = self.session.engine();
+        if let Some(at) = next {
+            engine.schedule(at, self.me.clone(), ACKS);
+        }
+        if !due.is_empty() {
+            engine.offload(move || due.into_iter().for_each(|sink| resolve(sink, Err(AckError::Timeout))));
+        }
+    }
+
+    // ---- leaving ----
+
+    /// The socket ends. Only the first call counts: it returns true, and the disconnect handler runs once, after the
+    /// handlers of the events that came before.
+    pub(crate) fn leave(self: &Arc<Self>, reason: DisconnectReason) -> bool {
+        let stage = {
+            let mut mailbox = self.mailbox.lock();
+            if !mailbox.leave(reason) {
+                return false;
+            }
+            mailbox.stage()
+        };
+        if stage == Stage::Connecting {
+            // Its connect handler is still at it; what happens then is up to its answer.
+            if reason != DisconnectReason::ServerDisconnect {
+                self.client.forget(self);
+                self.shut_gate(None);
+            }
+            return true;
+        }
+        self.client.forget(self);
+        self.namespace.rooms.freeze(self);
+        if let Some(observer) = &self.core.observer {
+            guard("observer", || observer.disconnected(&Socket(self.clone()), reason));
+        }
+        let sinks = self.acks.lock().close();
+        if reason == DisconnectReason::ServerDisconnect {
+            let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
+            self.in_order(move |socket| {
+                socket.shut_gate(Some(farewell));
+            });
+        } else {
+            self.shut_gate(None);
+        }
+        for sink in sinks {
+            resolve(sink, Err(AckError::Disconnected));
+        }
+        let engine = self.session.engine();
+        let grace = self.core.options.disconnect_grace.as_millis() as Millis;
+        if !self.mailbox.lock().is_idle() {
+            engine.schedule(engine.now() + grace, self.me.clone(), GRACE);
+        }
+        self.pump();
+        true
+    }
+
+    fn give_up_waiting(self: Arc<Self>) {
+        let dropped = self.mailbox.lock().give_up_waiting();
+        if dropped > 0 {
+            tracing::warn!(
+                target: "wirebird::socketio",
+                nsp = %self.namespace.name, dropped,
+                "a handler of a disconnected socket has not finished; the events behind it are dropped"
+            );
+            self.client.unresolved(dropped);
+        }
+        self.pump();
+    }
+
+    pub(crate) fn disconnect_done(self: &Arc<Self>) {
+        let dropped = self.mailbox.lock().end();
+        self.client.unresolved(dropped);
+        self.namespace.count_disconnected();
+        self.remove();
+    }
+
+    /// Nothing of the socket is left behind.
+    fn remove(self: &Arc<Self>) {
+        self.namespace.rooms.freeze(self);
+        self.namespace.sockets.remove(&self.id);
+        let sinks = self.acks.lock().close();
+        for sink in sinks {
+            resolve(sink, Err(AckError::Disconnected));
+        }
+        self.membership.lock().clear();
+        let data = std::mem::take(&mut *self.data.lock());
+        drop(data);
+        let slot = self.slot.lock().take();
+        if let Some(slot) = slot {
+            let dispatcher = self.namespace.dispatcher(&self.core);
+            guard("released", || dispatcher.released(slot));
+        }
+        self.core.drop_if_unused(&self.namespace);
+    }
+}
+
+impl Expire for SocketInner {
+    fn expire(self: Arc<Self>, token: u64, now: Millis) {
+        if token == ACKS {
+            return self.expire_acks(now);
+        }
+        let engine = self.session.engine();
+        engine.offload(move || self.give_up_waiting());
+    }
+}
+
+/// Tells a sink, which is code of the application.
+fn resolve(sink: AckSink, result: AckResult) {
+    guard("ack", || sink(result));
+}

@@ -1,0 +1,111 @@
+//! A socket: one namespace connection of one client.
+
+mod handle;
+mod life;
+mod send;
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytestring::ByteString;
+use http::Extensions;
+use parking_lot::Mutex;
+use wirebird_engine::{Outgoing, Session};
+
+use crate::acks::AckTable;
+use crate::client::Client;
+use crate::core::Core;
+use crate::id::SocketId;
+use crate::mailbox::Mailbox;
+use crate::namespace::NamespaceInner;
+use crate::rooms::Membership;
+
+pub use handle::{AckHandle, Socket, SocketSession};
+
+/// What may go out to the client in this namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Gate {
+    /// Nothing before the CONNECT packet: it is held.
+    Held,
+    /// Everything.
+    Open,
+    /// Nothing any more.
+    Shut,
+}
+
+pub(crate) struct SocketInner {
+    pub(crate) id: SocketId,
+    pub(crate) core: Arc<Core>,
+    pub(crate) namespace: Arc<NamespaceInner>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) client: Arc<Client>,
+    /// The shard that delivers broadcasts to this socket: the same for all of its session.
+    pub(crate) shard: usize,
+    /// What the client sent along with its CONNECT packet: a JSON object.
+    pub(crate) auth: Option<ByteString>,
+    gate: AtomicU8,
+    /// What waits for the gate to open.
+    held: Mutex<Vec<Outgoing>>,
+    /// The last broadcast that looked at this socket.
+    mark: AtomicU64,
+    pub(crate) mailbox: Mutex<Mailbox>,
+    pub(crate) membership: Mutex<Membership>,
+    pub(crate) acks: Mutex<AckTable>,
+    data: Mutex<Extensions>,
+    /// One update of the session at a time; nothing else in the server takes this lock.
+    updating: Mutex<()>,
+    updating_thread: Mutex<Option<std::thread::ThreadId>>,
+    slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    me: Weak<Self>,
+}
+
+impl SocketInner {
+    pub(crate) fn new(
+        id: SocketId,
+        core: Arc<Core>,
+        namespace: Arc<NamespaceInner>,
+        session: Arc<Session>,
+        client: Arc<Client>,
+        auth: Option<ByteString>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            id,
+            shard: client.shard,
+            core,
+            namespace,
+            session,
+            client,
+            auth,
+            gate: AtomicU8::new(Gate::Held as u8),
+            held: Mutex::default(),
+            mark: AtomicU64::new(0),
+            mailbox: Mutex::new(Mailbox::new()),
+            membership: Mutex::default(),
+            acks: Mutex::default(),
+            data: Mutex::default(),
+            updating: Mutex::default(),
+            updating_thread: Mutex::default(),
+            slot: Mutex::new(None),
+            me: me.clone(),
+        })
+    }
+
+    pub(crate) fn handle(&self) -> Option<Socket> {
+        self.me.upgrade().map(Socket)
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        match self.gate.load(Ordering::Acquire) {
+            0 => Gate::Held,
+            1 => Gate::Open,
+            _ => Gate::Shut,
+        }
+    }
+
+    /// Notes that a broadcast has looked at this socket; `false` if it had already. Only the socket's shard calls it.
+    pub(crate) fn mark(&self, broadcast: u64) -> bool {
+        self.mark.swap(broadcast, Ordering::Relaxed) != broadcast
+    }
+}

@@ -1,0 +1,141 @@
+//! Running the futures of handlers: in place as far as they go without waiting, then wherever there is somebody to
+//! run them.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+
+/// A future without its type.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Makes a future and runs it; hands what comes of it to `finish`, a panic included. Without waiting this takes no task
+/// and no allocation beyond the future's own.
+pub(crate) fn start<T: Send + 'static>(
+    runtime: Option<&Handle>,
+    make: impl FnOnce() -> BoxFuture<T>,
+    finish: impl FnOnce(Result<T, Error>) + Send + 'static,
+) {
+    // A future of tokio's needs the runtime's context, also when this thread is not one of its workers.
+    let entered = runtime.filter(|_| Handle::try_current().is_err()).map(Handle::enter);
+    let first = catch_unwind(AssertUnwindSafe(|| {
+        let mut future = make();
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Ok(value),
+            Poll::Pending => Err(future),
+        }
+    }));
+    drop(entered);
+    let future = match first {
+        Ok(Ok(value)) => return finish(Ok(value)),
+        Err(panic) => return finish(Err(Error::panic(&*panic))),
+        Ok(Err(future)) => future,
+    };
+    let rest = async move {
+        let result = AssertUnwindSafe(future).catch_unwind().await;
+        finish(result.map_err(|panic| Error::panic(&*panic)));
+    };
+    match runtime {
+        Some(runtime) => drop(runtime.spawn(rest)),
+        None => Arc::new(Task::new(Box::pin(rest))).run(),
+    }
+}
+
+/// A future that is polled by whoever wakes it.
+struct Task {
+    future: Mutex<Option<BoxFuture<()>>>,
+    state: AtomicU8,
+}
+
+const IDLE: u8 = 0;
+const RUNNING: u8 = 1;
+const WOKEN: u8 = 2;
+
+impl Task {
+    fn new(future: BoxFuture<()>) -> Self {
+        Self { future: Mutex::new(Some(future)), state: AtomicU8::new(IDLE) }
+    }
+
+    fn run(self: Arc<Self>) {
+        if self.state.fetch_max(RUNNING, Ordering::AcqRel) != IDLE {
+            // Somebody polls it already, perhaps this very thread further up: that one polls again.
+            self.state.store(WOKEN, Ordering::Release);
+            return;
+        }
+        let waker = Waker::from(self.clone());
+        loop {
+            let Some(mut future) = self.future.lock().take() else { return };
+            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                return;
+            }
+            *self.future.lock() = Some(future);
+            if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return;
+            }
+            self.state.store(RUNNING, Ordering::Release);
+        }
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn without_a_runtime_a_future_goes_on_when_it_is_woken() {
+        let (sender, receiver) = oneshot::channel::<u32>();
+        let (result, mut got) = oneshot::channel();
+        start(None, || Box::pin(receiver), move |answer| drop(result.send(answer.unwrap().unwrap())));
+        assert!(got.try_recv().is_err());
+        sender.send(7).unwrap();
+        assert_eq!(got.try_recv().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_future_that_wakes_itself_is_polled_again() {
+        let mut polls = 0;
+        let future = std::future::poll_fn(move |cx| {
+            polls += 1;
+            if polls == 5 {
+                return Poll::Ready(polls);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        let (result, mut got) = oneshot::channel();
+        start(None, || Box::pin(future), move |answer| drop(result.send(answer.unwrap())));
+        assert_eq!(got.try_recv().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error_before_and_after_the_first_wait() {
+        for waits in [false, true] {
+            let (sender, receiver) = oneshot::channel::<()>();
+            let (result, mut got) = oneshot::channel();
+            let future = async move {
+                if waits {
+                    let _ = receiver.await;
+                }
+                panic!("on purpose");
+            };
+            start(None, || Box::pin(future), move |answer: Result<(), _>| drop(result.send(answer)));
+            let _ = sender.send(());
+            assert!(got.try_recv().unwrap().unwrap_err().is_panic());
+        }
+    }
+}

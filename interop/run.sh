@@ -1,0 +1,302 @@
+#!/usr/bin/env bash
+# Real clients against the interop server: JavaScript and Python, direct and through nginx, and a
+# real browser on the demo page.
+#
+#   interop/run.sh              everything
+#   interop/run.sh js python    only the suites whose names begin so (see `suites` below)
+#
+# Quiet when all is well; what failed is printed in full, with the log of its server.
+#
+#   INTEROP_SERVER_CMD  another server; its first line on stdout must end in its http:// address
+#   DEMO_SERVER_CMD     another server of the demo page, likewise
+#   WIREBIRD_REFERENCE=node  that server is Node's: leave out what it is known to do wrong
+#   WIREBIRD_MODES, WIREBIRD_CLIENTS  see js/harness.js
+#   WIREBIRD_SHOTS      folder for the browser's screenshots (default: target/interop/shots)
+#   INTEROP_JOBS        suites at a time (default: half of the processors, 2 to 4)
+#   INTEROP_VERBOSE=1   a line for each suite
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+state=$root/target/interop
+work=$(mktemp -d)
+chmod 755 "$work" # nginx's workers run as another user
+selected=("$@")
+
+# Every suite has a server of its own, so that they can run side by side. Name, whether through
+# nginx, and the command; the suites below `alone` measure under load and run one after the other.
+suites() {
+    suite js-events direct js connect events rooms
+    suite js-lifecycle direct js lifecycle wire
+    suite nginx-events nginx js connect events rooms
+    suite nginx-lifecycle nginx js lifecycle wire ../../nginx/nginx
+    suite python-latest direct python latest
+    suite python-5.12 direct python 5.12
+    suite browser demo browser
+    alone
+    suite js-load direct js load
+    suite nginx-load nginx js load
+}
+
+wanted() {
+    local name
+    [[ ${#selected[@]} -eq 0 ]] && return 0
+    for name in "${selected[@]}"; do [[ $1 == "$name"* ]] && return 0; done
+    return 1
+}
+
+# ---------------------------------------------------------------- what has to be there
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+# quietly WHAT COMMAND...: shows the command's output only if it fails.
+quietly() {
+    local what=$1
+    shift
+    if ! "$@" >"$work/quietly.log" 2>&1; then
+        cat "$work/quietly.log" >&2
+        echo "interop: $what failed" >&2
+        exit 1
+    fi
+}
+
+system_packages() {
+    local missing=()
+    node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
+    command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
+    if wanted python-latest || wanted python-5.12; then
+        python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+    fi
+    if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-load; then
+        PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
+    fi
+    if wanted browser && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
+    if [[ ${#missing[@]} -gt 0 ]]; then
+        quietly "apt-get update" as_root apt-get update
+        quietly "installing ${missing[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends "${missing[@]}"
+    fi
+}
+
+js_packages() {
+    local installed=$here/js/node_modules/.package-lock.json
+    [[ -f $installed && ! $here/js/package-lock.json -nt $installed ]] && return
+    quietly "npm ci" npm --prefix "$here/js" ci --no-audit --no-fund
+}
+
+python_packages() { # VERSION REQUIREMENTS
+    local venv=$state/python-$1 requirements=$here/python/$2
+    cmp -s "$requirements" "$venv/requirements.txt" && return
+    rm -rf "$venv"
+    quietly "python3 -m venv" python3 -m venv "$venv"
+    quietly "pip install" "$venv/bin/pip" install --disable-pip-version-check -r "$requirements"
+    cp "$requirements" "$venv/requirements.txt"
+}
+
+server_command() {
+    if [[ -n ${INTEROP_SERVER_CMD:-} ]]; then
+        interop_server=$INTEROP_SERVER_CMD
+    else
+        interop_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-interop --bin interop_server -- --port 0"
+        quietly "building the interop server" \
+            cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-interop --bin interop_server
+    fi
+}
+
+demo_command() {
+    if [[ -n ${DEMO_SERVER_CMD:-} ]]; then
+        demo_server=$DEMO_SERVER_CMD
+    else
+        demo_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-cli --bin wirebird -- demo --port 0"
+        quietly "building the demo server" cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-cli --bin wirebird
+    fi
+}
+
+# ---------------------------------------------------------------- processes of one suite
+
+# Everything below runs in the suite's own subshell, which ends what it has started.
+children=()
+
+end_children() {
+    local pid i
+    for ((i = ${#children[@]} - 1; i >= 0; i--)); do
+        pid=${children[i]}
+        kill "$pid" 2>/dev/null || continue
+        # Ten seconds to leave in good order.
+        for _ in $(seq 200); do
+            kill -0 "$pid" 2>/dev/null || continue 2
+            sleep 0.05
+        done
+        kill -9 "$pid" 2>/dev/null || true
+    done
+}
+
+# start LOG COMMAND: starts a server, sets `pid`, and `address` to what it prints.
+start() {
+    local log=$1 command=$2
+    bash -c "exec $command" >"$log.out" 2>"$log.err" &
+    pid=$!
+    children+=("$pid")
+    for _ in $(seq 600); do
+        address=$(sed -n '1s|.*\(http://[^ /]*\).*|\1|p' "$log.out")
+        [[ -n $address ]] && return
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    echo "the server did not start: $command"
+    return 1
+}
+
+free_port() {
+    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
+}
+
+# start_nginx DIRECTORY BACKEND: sets `address`.
+start_nginx() {
+    local prefix=$1 backend=${2#http://} port
+    mkdir -p "$prefix/static"
+    echo hello >"$prefix/static/hello.txt"
+    echo "top secret" >"$prefix/secret.txt"
+    port=$(free_port)
+    sed -e "s|@PORT@|$port|g; s|@BACKEND@|$backend|g; s|@PREFIX@|$prefix|g" "$here/nginx/nginx.conf" >"$prefix/nginx.conf"
+    PATH=$PATH:/usr/sbin nginx -p "$prefix" -e stderr -c "$prefix/nginx.conf" >"$prefix/nginx.out" 2>"$prefix/nginx.err" &
+    children+=($!)
+    address=http://127.0.0.1:$port
+    for _ in $(seq 200); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
+        sleep 0.05
+    done
+    echo "nginx did not start"
+    return 1
+}
+
+# run COMMAND...: in the background, because bash handles no signal while it waits for the foreground.
+run() {
+    "$@" &
+    children+=($!)
+    wait $!
+}
+
+js() {
+    local name files=()
+    for name in "$@"; do
+        if [[ $name == */* ]]; then files+=("$name.test.mjs"); else files+=("$name.test.js"); fi
+    done
+    cd "$here/js/test"
+    WIREBIRD_URL=$address run node --test --test-reporter=spec "${files[@]}"
+}
+
+python() {
+    cd "$here/python"
+    WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-$1/bin/python" -m pytest
+}
+
+browser() {
+    cd "$here/browser"
+    WIREBIRD_DEMO_URL=$address/ WIREBIRD_SHOTS=${WIREBIRD_SHOTS:-$state/shots} \
+        run node --test --test-reporter=spec demo.test.mjs
+}
+
+# ---------------------------------------------------------------- the suites
+
+# name -> pid of its subshell
+declare -A running=()
+failed=()
+passed=0
+jobs=${INTEROP_JOBS:-$(nproc)}
+[[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
+
+suite() { # NAME direct|nginx|demo COMMAND...
+    local name=$1 way=$2
+    shift 2
+    wanted "$name" || return 0
+    reap "$jobs"
+    mkdir -p "$work/$name"
+    (
+        trap end_children EXIT
+        trap 'exit 143' TERM INT
+        began=$SECONDS
+        if [[ $way == demo ]]; then
+            start "$work/$name/server" "$demo_server"
+        else
+            start "$work/$name/server" "$interop_server"
+        fi
+        server=$pid
+        [[ $way != nginx ]] || start_nginx "$work/$name" "$address"
+        "$@"
+        # A server that did not survive its tests is a failure, too.
+        kill -0 "$server" || { echo "the server has ended"; exit 1; }
+        echo $((SECONDS - began)) >"$work/$name/seconds"
+    ) >"$work/$name/log" 2>&1 &
+    running[$name]=$!
+}
+
+# reap N: waits until fewer than N suites run.
+reap() {
+    local name
+    while [[ ${#running[@]} -ge $1 && ${#running[@]} -gt 0 ]]; do
+        wait -n || true
+        for name in "${!running[@]}"; do
+            kill -0 "${running[$name]}" 2>/dev/null && continue
+            if wait "${running[$name]}"; then
+                passed=$((passed + 1))
+                [[ -z ${INTEROP_VERBOSE:-} ]] || echo "ok $name ($(<"$work/$name/seconds") s)"
+            else
+                failed+=("$name")
+                report "$name"
+            fi
+            unset "running[$name]"
+        done
+    done
+}
+
+alone() {
+    reap 1
+    jobs=1
+}
+
+report() {
+    local file
+    echo "==== $1 failed ===="
+    cat "$work/$1/log"
+    for file in server.err nginx.err; do
+        [[ -s $work/$1/$file ]] || continue
+        echo "---- $1: the last lines of $file"
+        tail -n 100 "$work/$1/$file"
+    done
+}
+
+finish() {
+    local pid
+    trap - EXIT
+    for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${running[@]}"; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mkdir -p "$state"
+system_packages
+js_packages
+if wanted python-latest; then python_packages latest requirements.txt; fi
+if wanted python-5.12; then python_packages 5.12 requirements-5.12.txt; fi
+if wanted browser; then demo_command; fi
+if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi
+
+SECONDS=0
+suites
+reap 1
+
+if [[ ${#failed[@]} -gt 0 ]]; then
+    echo "interop: failed: ${failed[*]}; passed: $passed" >&2
+    exit 1
+fi
+if [[ $passed -eq 0 ]]; then
+    echo "interop: no suite is called ${selected[*]}" >&2
+    exit 2
+fi
+echo "interop: $passed suites passed in $SECONDS s"
