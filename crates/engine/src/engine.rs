@@ -360,6 +360,7 @@ async fn run_timers(timers: Arc<Timers>, base: Instant) {
         let open = poll_fn(|cx| match timers.next_due_or_wake(cx.waker()) {
             Err(Closed) => Poll::Ready(false),
             Ok(None) => Poll::Pending,
+            Ok(Some(due)) if due <= since(base) => Poll::Ready(true),
             Ok(Some(due)) => {
                 let wait = Duration::from_millis(due.saturating_sub(since(base)));
                 let mut pause = Box::pin(tokio::time::sleep(wait));

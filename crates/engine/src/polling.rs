@@ -76,7 +76,9 @@ impl Poll {
         core.queue.take_payload(&mut body, self.session.shared.config.max_payload);
         let done = core.phase != Phase::Open && core.queue.is_empty();
         if done {
-            body.push_text(b'1', &[]);
+            // A client that has closed the session itself needs no word of it.
+            let closed_by_client = core.reason == Some(CloseReason::ClientClose);
+            body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
         }
         drop(guard);
         if done {
@@ -146,7 +148,7 @@ impl Post {
             return false;
         }
         let Ok(packets) = decode_payload(body) else {
-            session.close(CloseReason::ParseError);
+            session.close_undecodable();
             return false;
         };
         session.cork();
@@ -156,7 +158,7 @@ impl Post {
                 Ok(packet) => session.receive(packet),
                 Err(error) => {
                     tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet in a POST, closing");
-                    session.close(CloseReason::ParseError);
+                    session.close_undecodable();
                     valid = false;
                 }
             }

@@ -21,7 +21,7 @@ use crate::id::Id;
 use crate::message::{Message, Outgoing};
 use crate::queue::{Frame, Full, Item, Queue};
 use crate::reason::CloseReason;
-use crate::timer::{Expire, Millis};
+use crate::timer::{BUCKET_MS, Expire, Millis};
 use crate::transport::{Attachment, Transport, TransportKind};
 
 /// Timer tokens of a session.
@@ -58,7 +58,7 @@ pub(crate) struct Core {
     pub(crate) posting: bool,
     heartbeat: Heartbeat,
     drained: Vec<Waker>,
-    reason: Option<CloseReason>,
+    pub(crate) reason: Option<CloseReason>,
     close_code: Option<CloseCode>,
 }
 
@@ -488,7 +488,7 @@ impl Session {
             Ok(packet) => self.receive(packet),
             Err(error) => {
                 tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet, closing");
-                self.close(CloseReason::ParseError);
+                self.close_undecodable();
             }
         }
     }
@@ -600,10 +600,25 @@ impl Session {
             core.queue.push(Item::Ping);
             after = self.after_push(&mut core);
         }
-        core.heartbeat.due = now + timeout;
+        // Deadlines follow one another exactly; a timer that was late by more than its own grain gives the client time.
+        let late = now - core.heartbeat.due;
+        core.heartbeat.due = if late <= 2 * BUCKET_MS { core.heartbeat.due } else { now } + timeout;
         self.schedule_heartbeat(&mut core);
         drop(core);
         self.perform(after);
+    }
+
+    /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open.
+    pub(crate) fn check_heartbeat(&self) -> bool {
+        let late = {
+            let core = self.core.lock();
+            let overdue = core.heartbeat.awaiting_pong && self.shared.now() >= core.heartbeat.due;
+            core.phase == Phase::Open && overdue && !core.paused && core.cork == 0
+        };
+        if late {
+            self.close_elsewhere(CloseReason::PingTimeout);
+        }
+        !late
     }
 
     // ---- upgrade ----
@@ -694,35 +709,42 @@ impl Session {
     /// Ends the session. What is queued is still sent if the server ends it; the layer above is told before this
     /// returns, once, with the first reason.
     pub fn close(&self, reason: CloseReason) {
-        if self.begin_close(reason, None) {
+        if self.begin_close(reason, None, reason.flushes()) {
             self.announce_close(reason);
         }
     }
 
     /// As [`Session::close`], with the code of the WebSocket close frame.
     pub(crate) fn close_with_code(&self, reason: CloseReason, code: CloseCode) {
-        if self.begin_close(reason, Some(code)) {
+        if self.begin_close(reason, Some(code), reason.flushes()) {
             self.announce_close(reason);
+        }
+    }
+
+    /// The client does not speak Engine.IO: it is not told anything more.
+    pub(crate) fn close_undecodable(&self) {
+        if self.begin_close(CloseReason::ParseError, None, false) {
+            self.announce_close(CloseReason::ParseError);
         }
     }
 
     /// As [`Session::close`], for places where user code must not run: the layer above is told by another task.
     pub(crate) fn close_elsewhere(&self, reason: CloseReason) {
-        if self.begin_close(reason, None)
+        if self.begin_close(reason, None, reason.flushes())
             && let Some(me) = self.me.upgrade()
         {
             self.shared.offload(move || me.announce_close(reason));
         }
     }
 
-    fn begin_close(&self, reason: CloseReason, code: Option<CloseCode>) -> bool {
+    fn begin_close(&self, reason: CloseReason, code: Option<CloseCode>, flush: bool) -> bool {
         let mut core = self.core.lock();
         if core.phase != Phase::Open {
             return false;
         }
         core.reason = Some(reason);
         core.close_code = code;
-        core.phase = if reason.flushes() { Phase::Draining } else { Phase::Closed };
+        core.phase = if flush { Phase::Draining } else { Phase::Closed };
         let candidate = core.upgrade.take().map(|u| u.transport);
         let reader = core.read_waker.take();
         let drained = std::mem::take(&mut core.drained);

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 pub type Millis = u64;
 
 /// Width of a bucket: deadlines are met up to this much late.
-const BUCKET_MS: u64 = 8;
+pub(crate) const BUCKET_MS: u64 = 8;
 
 /// Something with deadlines.
 pub trait Expire: Send + Sync {

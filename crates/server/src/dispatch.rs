@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use serde::Serialize;
 use wirebird_proto::socket_io::RawArgs;
+use wirebird_proto::value::Value;
 
 use crate::error::{ConnectError, EmitError};
 use crate::packet::Encoded;
@@ -138,6 +139,17 @@ impl AckSender {
         if self.id.is_some() {
             let encoded = Encoded::args(&data)?;
             self.send_encoded(encoded);
+        }
+        Ok(())
+    }
+
+    /// Sends the acknowledgement with as many arguments as there are values.
+    ///
+    /// # Errors
+    /// As [`AckSender::send`].
+    pub fn send_values(self, values: &[Value]) -> Result<(), EmitError> {
+        if self.id.is_some() {
+            self.send_encoded(Encoded::values(values)?);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use wirebird_engine::{Outgoing, SharedTail, TextBuilder};
 use wirebird_proto::socket_io::{HeaderKind, RawArgs, is_reserved, write_header};
-use wirebird_proto::value::{EncodeError, encode_args};
+use wirebird_proto::value::{EncodeError, Value, encode_args};
 
 use crate::error::EmitError;
 
@@ -39,6 +39,17 @@ impl Encoded {
     pub(crate) fn args<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
         let mut encoded = Self::default();
         encode_args(data, &mut encoded.json, &mut encoded.attachments)?;
+        Ok(encoded)
+    }
+
+    pub(crate) fn values(values: &[Value]) -> Result<Self, EncodeError> {
+        let mut encoded = Self::default();
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                encoded.json.push(b',');
+            }
+            encode_args(value, &mut encoded.json, &mut encoded.attachments)?;
+        }
         Ok(encoded)
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use wirebird::extract::{AckSenderExt as _, *};
-use wirebird::{AckError, AckSender, ConnectError, DisconnectReason, EmitError, Error, RoomError, Value};
-use wirebird::{Server, Socket};
+use wirebird::extract::{Args, Auth, Data, EventContext, EventName, State};
+use wirebird::{AckError, ConnectError, DisconnectReason, EmitError, Error, Handshake, RawArgs, RoomError};
+use wirebird::{AckSender, Server, Socket, Value};
 
 /// The last disconnects: id and reason.
 type Disconnects = Arc<Mutex<VecDeque<(String, &'static str)>>>;
@@ -19,10 +19,145 @@ async fn main() -> std::io::Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let port: u16 = std::env::args().skip_while(|arg| arg != "--port").nth(1).map_or(Ok(0), |p| p.parse()).map_err(
-        |_| std::io::Error::new(std::io::ErrorKind::InvalidInput, "--port needs a number"),
-    )?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let port = std::env::args().skip_while(|arg| arg != "--port").nth(1).unwrap_or_else(|| "0".into());
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("listening on http://{}", listener.local_addr()?);
     server().serve_listener(listener).await
+}
+
+fn server() -> Server {
+    let io = Server::builder()
+        .ping_interval(Duration::from_secs(1))
+        .ping_timeout(Duration::from_secs(2))
+        .cors_allowed_origins(["*"])
+        .state(Disconnects::default())
+        .build();
+
+    io.on_connect(welcome);
+    io.on_disconnect(async |socket: Socket, reason: DisconnectReason, State(log): State<Disconnects>| {
+        let mut log = log.lock().map_err(|_| Error::msg("poisoned"))?;
+        log.push_back((socket.id().to_string(), reason.as_node_str()));
+        if log.len() > 50 {
+            log.pop_front();
+        }
+        Ok::<_, Error>(())
+    });
+    io.on("disconnects", async |State(log): State<Disconnects>| match log.lock() {
+        Ok(log) => Ok(log.iter().cloned().collect::<Vec<_>>()),
+        Err(_) => Err(Error::msg("poisoned")),
+    });
+
+    io.on("echo", echo);
+    io.on("bin", async |socket: Socket, Data(data): Data<Bytes>| {
+        socket.emit("bin", &data)?;
+        Ok::<_, EmitError>(data.len())
+    });
+    rooms(&io);
+    asking(&io);
+    trouble(&io);
+    io.on("count", async |socket: Socket, Data(n): Data<u32>| {
+        for i in 0..n {
+            socket.emit("tick", i)?;
+        }
+        Ok::<_, EmitError>(n)
+    });
+    io.on("seq", async |Data(i): Data<u32>| i);
+    io.on("transport", async |socket: Socket| socket.transport().as_str());
+    io.on("handshake", async |shake: Arc<Handshake>| {
+        json!({
+            "user_agent": shake.header("user-agent"),
+            "cookie": shake.header("cookie"),
+            "peer": shake.peer_addr().map(|peer| peer.to_string()),
+        })
+    });
+    io.fallback(async |name: EventName, Args(args): Args, ack: AckSender| {
+        if name.starts_with("any-") {
+            let mut reply = vec![Value::from("any"), Value::from(&*name)];
+            reply.extend(args);
+            ack.send_values(&reply)?;
+        }
+        Ok::<_, EmitError>(())
+    });
+
+    io.of("/auth").on_connect(auth);
+    io.of("/other").on("echo", echo);
+    io.on_error(async |error: Error, context: EventContext| {
+        tracing::info!(%error, event = context.event(), "a handler failed");
+    });
+    io
+}
+
+async fn welcome(socket: Socket, shake: Arc<Handshake>, Auth(auth): Auth<Option<Value>>) -> Result<(), EmitError> {
+    socket.emit("welcome", json!({ "sid": socket.id(), "query_k": shake.query("k"), "auth": auth }))
+}
+
+async fn echo(socket: Socket, args: RawArgs, ack: AckSender) -> Result<(), EmitError> {
+    if ack.is_wanted() {
+        ack.send_raw(&args);
+        return Ok(());
+    }
+    socket.emit_raw("echo", &args)
+}
+
+async fn auth(socket: Socket, Auth(auth): Auth<Option<Value>>) -> Result<(), ConnectError> {
+    let auth = auth.unwrap_or_default();
+    if auth.get("token").and_then(Value::as_str) != Some("secret") {
+        return Err(ConnectError::new("unauthorized!").with_data(json!({ "code": 401 })));
+    }
+    if let Some(name) = auth.get("name") {
+        socket.emit("hello", name)?;
+    }
+    Ok(())
+}
+
+fn rooms(io: &Server) {
+    io.on("join", async |socket: Socket, Data(room): Data<String>| {
+        socket.join(room)?;
+        Ok::<_, RoomError>(true)
+    });
+    io.on("leave", async |socket: Socket, Data(room): Data<String>| {
+        socket.leave(room);
+        true
+    });
+    io.on("rooms", async |socket: Socket| {
+        socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>()
+    });
+    io.on("room", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
+        socket.namespace().to(&room).emit("room_msg", (&room, text))?;
+        Ok::<_, EmitError>("sent")
+    });
+    io.on("to_others", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
+        socket.to(&room).emit("room_msg", (&room, text))?;
+        Ok::<_, EmitError>("sent")
+    });
+    io.on("broadcast", async |socket: Socket, Data(text): Data<String>| {
+        socket.broadcast().emit("bcast", text)?;
+        Ok::<_, EmitError>("sent")
+    });
+}
+
+fn asking(io: &Server) {
+    io.on("ask", async |socket: Socket, Data(value): Data<Value>| {
+        let answer: Value = socket.emit_with_ack("question", value).await?;
+        Ok::<_, AckError>(("answer", answer))
+    });
+    io.on("ask_timeout", async |socket: Socket| {
+        let asked = socket.emit_with_ack::<Value>("question_ignored", ());
+        match asked.timeout(Duration::from_millis(200)).await {
+            Err(error) if error.is_timeout() => "timeout",
+            Err(_) => "another error",
+            Ok(_) => "an answer",
+        }
+    });
+}
+
+fn trouble(io: &Server) {
+    io.on("fail", async || Err::<(), _>(Error::msg("failed on purpose")));
+    io.on("panic", async || -> () { panic!("panicked on purpose") });
+    io.on("slow", async |Data(ms): Data<u64>| {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        ms
+    });
+    io.on("kick_me", async |socket: Socket| socket.disconnect());
+    io.on("kick_transport", async |socket: Socket| socket.disconnect_transport());
 }

@@ -87,10 +87,10 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
 }
 
 async fn route(engine: &Engine, parts: &mut Parts, reply: Reply) -> Result<Step, Refused> {
-    if parts.method != Method::GET && parts.method != Method::POST {
-        return Err(Refused::METHOD);
-    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
+    if parts.method != Method::GET && parts.method != Method::POST {
+        return Err(if query.sid.is_some() { Refused::METHOD } else { Refused::HANDSHAKE_METHOD });
+    }
     let transport = query.transport(engine).ok_or(Refused::TRANSPORT)?;
     match &query.sid {
         Some(sid) => {
@@ -201,6 +201,9 @@ fn with_session(
     // A request that wants to become a WebSocket is never a poll.
     if websocket::is_upgrade(&parts.headers) {
         return Err(Refused::REQUEST);
+    }
+    if !session.check_heartbeat() {
+        return Err(Refused::SESSION);
     }
     if parts.method == Method::GET {
         return Ok(Step::Poll(Poll::begin(&session)?, reply));

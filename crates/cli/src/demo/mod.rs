@@ -1,0 +1,118 @@
+//! `wirebird demo`: one process with a chat server and its page.
+
+mod assets;
+mod chat;
+mod events;
+
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use wirebird::Server;
+
+use crate::args::DemoArgs;
+
+/// How long clients may take to receive what is queued for them when the server ends.
+const CLOSE_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// Serves the chat until the process is asked to end. An error is a line for the user.
+pub(crate) fn run(options: &DemoArgs) -> Result<(), String> {
+    log(options.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the threads of the server cannot be started: {error}"))?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: &DemoArgs) -> Result<(), String> {
+    let host = options.host.trim_matches(['[', ']']);
+    let listener = TcpListener::bind((host, options.port)).await;
+    let listener = listener.map_err(|error| cannot_listen(&error, host, options.port))?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(&error, host, options.port))?;
+    // Before the address is told: whoever reads it may end the process right away.
+    let asked_to_end = end_signal().map_err(|error| format!("Ctrl-C cannot be handled: {error}"))?;
+    announce(address);
+
+    let io = events::server();
+    let closing = tokio::spawn(close_after(asked_to_end, io.clone()));
+    let served = io.serve_with_fallback(listener, Arc::new(assets::Page)).await;
+    served.map_err(|error| format!("the server cannot go on: {error}"))?;
+    closing.await.map_err(|error| format!("the server did not close cleanly: {error}"))
+}
+
+async fn close_after(asked_to_end: impl Future<Output = ()>, io: Server) {
+    asked_to_end.await;
+    tracing::info!("closing");
+    io.close_within(CLOSE_DEADLINE).await;
+}
+
+/// Resolves when the process is asked to end; from the return of the call on, the request ends it in no other way.
+#[cfg(unix)]
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves when the process is asked to end; from the return of the call on, the request ends it in no other way.
+#[cfg(windows)]
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { drop(interrupt.recv().await) })
+}
+
+/// The one line on stdout. Whoever started the server may have closed it; that is no reason to end.
+fn announce(address: SocketAddr) {
+    let everywhere = address.ip().is_unspecified();
+    let host = if everywhere { "127.0.0.1".into() } else { SocketAddr::new(address.ip(), 0).to_string() };
+    let host = host.strip_suffix(":0").unwrap_or(&host);
+    let note = if everywhere { "also under this machine's other addresses; " } else { "" };
+    let _ =
+        writeln!(io::stdout(), "Wirebird chat on http://{host}:{} ({note}Ctrl-C ends it)", address.port());
+}
+
+fn cannot_listen(error: &io::Error, host: &str, port: u16) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "port {port} of {host} is taken: end the program that listens there, or choose another with --port \
+             (0 takes a free one)"
+        ),
+        ErrorKind::PermissionDenied => {
+            format!("port {port} is not for everybody: choose one of 1024 and above with --port")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!(
+                "{host} is no address of this machine: choose one with --host, such as 127.0.0.1 or 0.0.0.0"
+            )
+        }
+        _ => format!("cannot listen on {host}, port {port}: {error}; see --host and --port"),
+    }
+}
+
+fn log(verbose: bool) {
+    let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_cannot_listen_is_told_what_to_do() {
+        for kind in
+            [ErrorKind::AddrInUse, ErrorKind::PermissionDenied, ErrorKind::AddrNotAvailable, ErrorKind::Other]
+        {
+            let line = cannot_listen(&kind.into(), "127.0.0.1", 80);
+            assert!(line.contains("--port") || line.contains("--host"), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+}

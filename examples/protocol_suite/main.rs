@@ -1,0 +1,94 @@
+//! The server that the public test suites of the Engine.IO and Socket.IO protocols ask for: Socket.IO on
+//! `/socket.io/`, plain Engine.IO on `/engine.io/`, both on port 3000.
+//!
+//! Run it, then `npm test` in the `test-suite` folder of the repositories socketio/engine.io-protocol and
+//! socketio/socket.io-protocol.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use wirebird::engine::http::{Fallback, FallbackBody, handle};
+use wirebird::engine::{CloseReason, Config, Cors, Engine, Handler, Message, Outgoing, Session};
+use wirebird::extract::Auth;
+use wirebird::{AckSender, Origins, RawArgs, Server, Socket, Value};
+
+const PING_INTERVAL: Duration = Duration::from_millis(300);
+const PING_TIMEOUT: Duration = Duration::from_millis(200);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let addr = std::env::args().nth(1).unwrap_or_else(|| "localhost:3000".into());
+    let listener = tokio::net::TcpListener::bind(addr).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    socket_io().serve_with_fallback(listener, Arc::new(EngineIo::new()?)).await?;
+    Ok(())
+}
+
+fn socket_io() -> Server {
+    let io = Server::builder()
+        .ping_interval(PING_INTERVAL)
+        .ping_timeout(PING_TIMEOUT)
+        .max_payload(1_000_000)
+        .connect_timeout(Duration::from_secs(1))
+        .cors_allowed_origins(["*"])
+        .build();
+    io.on_connect(send_auth);
+    io.of("/custom").on_connect(send_auth);
+    io.on("message", async |socket: Socket, args: RawArgs| socket.emit_raw("message-back", &args));
+    io.on("message-with-ack", async |args: RawArgs, ack: AckSender| ack.send_raw(&args));
+    io
+}
+
+/// Emitting in the handler itself would do for every client: the event would follow the CONNECT packet in the same
+/// write. The suites' own client only sees one packet of each read, so here it comes a moment later.
+async fn send_auth(socket: Socket, Auth(auth): Auth<Option<Value>>) {
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        socket.emit("auth", auth.unwrap_or_else(|| serde_json::json!({}).into()))
+    });
+}
+
+/// Plain Engine.IO: sends every message back.
+struct Echo;
+
+impl Handler for Echo {
+    fn message(&self, session: &Arc<Session>, message: Message) {
+        let echo = match message {
+            Message::Text(text) => Outgoing::text(&text),
+            Message::Binary(data) => Outgoing::binary(&data),
+            _ => return,
+        };
+        // An error means that the session has ended: there is nobody to echo to.
+        let _ = session.send(echo);
+    }
+
+    fn close(&self, _session: &Arc<Session>, _reason: CloseReason) {}
+}
+
+struct EngineIo(Engine);
+
+impl EngineIo {
+    fn new() -> Result<Self, wirebird::ConfigError> {
+        let mut config = Config::default();
+        config.path = "/engine.io".into();
+        config.ping_interval = PING_INTERVAL;
+        config.ping_timeout = PING_TIMEOUT;
+        config.cors = Cors::default();
+        config.cors.origins = Origins::Any;
+        Ok(Self(Engine::new(config, Arc::new(Echo))?))
+    }
+}
+
+impl Fallback for EngineIo {
+    fn call(&self, request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
+        let engine = self.0.clone();
+        Box::pin(async move {
+            handle(&engine, request).await.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+        })
+    }
+}
