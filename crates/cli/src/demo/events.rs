@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use wirebird::extract::{Auth, Context, Data, EventContext, FromContext, State};
 use wirebird::{AckSender, ConnectError, DisconnectReason, Error, Namespace, Server, Socket, Value};
 
-use super::chat::{Chat, Listed, Message, Refused};
+use super::chat::{Chat, Listed, Message};
+use super::rules::Refused;
 
 type Shared = Arc<Mutex<Chat>>;
 

@@ -3,6 +3,7 @@
 mod assets;
 mod chat;
 mod events;
+mod rules;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;

@@ -1,0 +1,200 @@
+//! What handlers can do.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::{example, http};
+
+fn binary(number: usize) -> Value {
+    json!({ "_placeholder": true, "num": number })
+}
+
+#[test]
+fn thread_emit() {
+    let example = example!("thread_emit");
+    let mut listener = Client::connect(example.addr());
+    listener.call("subscribe", json!(["thermometer"]));
+    let first = listener.event("reading")[0]["number"].as_u64().unwrap();
+    for number in first + 1..first + 4 {
+        let reading = listener.event("reading");
+        assert_eq!(reading[0]["number"], number, "in order, and none is lost");
+        assert!(reading[0]["celsius"].as_f64().unwrap() >= 20.0);
+    }
+    assert_eq!(listener.call("unsubscribe", json!(["thermometer"])), json!([true]));
+}
+
+#[test]
+fn acks() {
+    let example = example!("acks");
+    let (mut ann, mut bob) = (Client::connect(example.addr()), Client::connect(example.addr()));
+    assert_eq!(ann.call("divide", json!([7, 2])), json!([3, 1]));
+    assert_eq!(ann.call("slow sum", json!([[1, 2, 3]])), json!([6]));
+
+    let greeting = ann.emit_expecting("/", "greet me", json!([]));
+    let question = ann.event_packet("your name?");
+    ann.answer(&question, json!(["ann"]));
+    assert_eq!(ann.ack("greet me", greeting).data, json!(["hello ann"]));
+
+    for client in [&mut ann, &mut bob] {
+        client.call("join", json!(["jury"]));
+    }
+    let vote = ann.emit_expecting("/", "start vote", json!(["jury", "guilty?"]));
+    for (client, answer) in [(&mut bob, json!([true])), (&mut ann, json!([false]))] {
+        let question = client.event_packet("vote");
+        assert_eq!(question.data, json!(["guilty?"]));
+        client.answer(&question, answer);
+    }
+    assert_eq!(ann.ack("start vote", vote).data, json!(["1 yes, 1 no, 0 did not vote"]));
+
+    let vote = ann.emit_expecting("/", "start live vote", json!(["jury", "again?"]));
+    let question = bob.event_packet("vote");
+    bob.answer(&question, json!([true]));
+    assert_eq!(ann.event("ballot")[1], true, "passed on before everybody has voted");
+    let question = ann.event_packet("vote");
+    ann.answer(&question, json!([false]));
+    assert_eq!(ann.event("ballot")[1], false);
+    assert_eq!(ann.ack("start live vote", vote).data, json!(["the polls are closed"]));
+}
+
+#[test]
+fn somebody_who_leaves_does_not_hold_up_a_vote() {
+    let example = example!("acks");
+    let (mut ann, mut bob) = (Client::connect(example.addr()), Client::connect(example.addr()));
+    for client in [&mut ann, &mut bob] {
+        client.call("join", json!(["jury"]));
+    }
+    let vote = ann.emit_expecting("/", "start vote", json!(["jury", "guilty?"]));
+    let question = ann.event_packet("vote");
+    ann.answer(&question, json!([true]));
+    bob.event_packet("vote");
+    drop(bob);
+    assert_eq!(ann.ack("start vote", vote).data, json!(["1 yes, 0 no, 1 did not vote"]));
+}
+
+#[test]
+fn sessions_and_state() {
+    let example = example!("sessions_and_state");
+    let addr = example.addr();
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    assert_eq!(http::get(addr, "/").status, 401);
+    assert_eq!(http::get(addr, "/socket.io/?EIO=4&transport=polling").status, 401);
+    assert_eq!(Client::websocket(addr, target, &[]).err(), Some(401));
+
+    let enter = |name: &str| {
+        let mut client = Client::open(addr, &[("Authorization", &format!("Bearer {name}-secret"))]);
+        client.join("/", json!({})).unwrap();
+        assert_eq!(client.event("welcome"), json!([name]));
+        client
+    };
+    let (mut ann, mut bob) = (enter("ann"), enter("bob"));
+    assert_eq!(ann.call("add", json!(["tea"])), json!([1]));
+    assert_eq!(ann.call("add", json!(["milk"])), json!([2]));
+    assert_eq!(bob.call("cart", json!([])), json!([[]]), "a cart of his own");
+    assert_eq!(bob.call("add", json!(["bread"])), json!([1]));
+    assert_eq!(ann.call("cart", json!([])), json!([["tea", "milk"]]));
+    assert_eq!(ann.call("buy", json!([])), json!(["ann bought tea and milk; 2 sold today"]));
+    assert_eq!(bob.call("buy", json!([])), json!(["bob bought bread; 3 sold today"]));
+    assert_eq!(ann.call("cart", json!([])), json!([[]]));
+}
+
+#[test]
+fn errors() {
+    let example = example!("errors");
+    let mut client = Client::connect(example.addr());
+    assert_eq!(client.call("withdraw", json!(["ann", "30"])), json!([{ "left": 70 }]));
+    assert_eq!(client.event("money"), json!([30]));
+    assert_eq!(
+        client.call("withdraw", json!(["ann", "101"])),
+        json!([{ "error": "overdrawn", "missing": 1 }])
+    );
+    assert_eq!(
+        client.call("withdraw", json!(["bob", "1"])),
+        json!([{ "error": "there is no account \"bob\"" }])
+    );
+    let message = client.call("withdraw", json!(["ann", "much"]));
+    assert_eq!(message, json!([{ "error": "invalid digit found in string" }]));
+    let refused = client.call("withdraw", json!(["ann"]));
+    assert_eq!(refused[0]["error"], "bad request");
+    assert!(refused[0]["details"].is_string());
+
+    assert_eq!(client.call("audit", json!([1])), json!(["page two"]));
+    assert_eq!(client.call("audit", json!([2])), json!([{ "error": "internal error" }]));
+    example.wait_for_line("has a bug");
+    assert_eq!(client.call("audit", json!([0])), json!(["page one"]), "the connection goes on");
+
+    client.join("/quiet", json!({})).unwrap();
+    assert_eq!(client.call_in("/quiet", "audit", json!([2])), json!(["something went wrong"]));
+}
+
+#[test]
+fn namespaces() {
+    let example = example!("namespaces");
+    let mut client = Client::connect(example.addr());
+    assert_eq!(
+        client.call("dance", json!(["tango", 2])),
+        json!(["no idea what to do with dance and 2 arguments"])
+    );
+
+    client.join("/news", json!({})).unwrap();
+    assert_eq!(client.event("headline"), json!(["nothing happened yet"]));
+    assert_eq!(
+        client.join("/admin", json!({ "role": "guest" })).unwrap_err(),
+        json!({ "message": "admins only" })
+    );
+    client.join("/admin", json!({ "role": "admin" })).unwrap();
+    client.call_in("/admin", "publish", json!(["birds seen"]));
+    let headline = client.event_packet("headline");
+    assert_eq!((&*headline.namespace, headline.data), ("/news", json!(["birds seen"])));
+
+    for tenant in ["/tenant-1", "/tenant-2"] {
+        client.join(tenant, json!({})).unwrap();
+    }
+    assert_eq!(client.call_in("/tenant-1", "whisper", json!(["psst"])), json!(["/tenant-1"]));
+    let whisper = client.event_packet("whisper");
+    assert_eq!((&*whisper.namespace, whisper.data), ("/tenant-1", json!(["psst"])));
+    assert_eq!(client.join("/elsewhere", json!({})).unwrap_err(), json!({ "message": "Invalid namespace" }));
+    client.call("ping", json!([]));
+    assert!(!client.has_received("whisper"), "tenants do not hear each other");
+}
+
+#[test]
+fn binary_messages() {
+    let example = example!("binary");
+    let (mut ann, mut bob) = (Client::connect(example.addr()), Client::connect(example.addr()));
+    let reversed = ann.call_binary("reverse", json!([binary(0)]), &[&[1, 2, 3]]);
+    assert_eq!((reversed.data, reversed.attachments), (json!([binary(0)]), vec![vec![3, 2, 1]]));
+
+    let file = json!([{ "name": "song", "parts": [binary(0), binary(1)] }]);
+    let joined = ann.call_binary("join", file.clone(), &[b"la", b"lu"]);
+    assert_eq!(joined.data, json!([{ "name": "song (whole)", "parts": [binary(0)] }]));
+    assert_eq!(joined.attachments, [b"lalu"]);
+
+    ann.call_binary("share", file.clone(), &[b"la", b"lu"]);
+    let shared = bob.event_packet("file");
+    assert_eq!((shared.data, shared.attachments), (file, vec![b"la".to_vec(), b"lu".to_vec()]));
+
+    let anything = json!(["text", { "a": [binary(0)], "b": binary(1) }, 3]);
+    assert_eq!(ann.call_binary("weigh", anything, &[&[0; 10], &[0; 1000]]).data, json!([1010]));
+}
+
+#[test]
+fn dispatcher() {
+    let example = example!("dispatcher");
+    let mut client = Client::open(example.addr(), &[]);
+    assert_eq!(client.join("/", json!({})).unwrap_err(), json!({ "message": "say please" }));
+    client.send(r#"40{"token":"please"}"#);
+    let connected = client.frame().unwrap().to_text().unwrap().to_owned();
+    assert!(connected.starts_with("40{") && connected.contains(r#""motd":"raw today""#), "{connected}");
+
+    // As it was sent: spaces, order of members and large numbers survive.
+    client.send(r#"421["what", { "b":1.50,"a":12345678901234567890123 } ]"#);
+    let ack = client.frame().unwrap();
+    assert_eq!(ack.to_text().unwrap(), r#"431[{ "b":1.50,"a":12345678901234567890123 }]"#);
+    let answer = client.call_binary("bytes", json!([binary(0)]), &[b"abc"]);
+    assert_eq!(answer.attachments, [b"abc"]);
+    client.emit("hello", json!([1, 2]));
+    assert_eq!(client.event("hello"), json!([1, 2]));
+    assert_eq!(client.event("echoed"), json!(["hello", 2, 0]));
+    client.send("41");
+    example.wait_for_line("is gone: client namespace disconnect");
+}

@@ -1,0 +1,49 @@
+//! Plain HTTP requests, one connection each.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::PATIENCE;
+
+/// A response.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+pub(crate) fn get(addr: &str, target: &str) -> Response {
+    request(addr, "GET", target, &[], "")
+}
+
+pub(crate) fn post(addr: &str, target: &str, body: &str) -> Response {
+    request(addr, "POST", target, &[], body)
+}
+
+/// Sends a request and reads the whole response.
+pub(crate) fn request(
+    addr: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if method == "POST" {
+        text.push_str(&format!(
+            "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
+    }
+    text.push_str(&format!("\r\n{body}"));
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Response { status: status.unwrap_or_else(|| panic!("no HTTP: {answer:?}")), body: body.into() }
+}

@@ -1,0 +1,81 @@
+//! How sockets and servers end.
+
+use serde_json::json;
+
+use crate::client::Client;
+use crate::{example, http};
+
+#[test]
+fn disconnects() {
+    let example = example!("disconnects");
+    let connect = || {
+        let mut client = Client::open(example.addr(), &[]);
+        let id = client.join("/", json!({})).unwrap();
+        (client, id)
+    };
+    let (mut witness, _) = connect();
+
+    let (mut polite, id) = connect();
+    polite.send("41");
+    assert_eq!(witness.event("gone"), json!([id, "said goodbye"]));
+    assert!(polite.join("/", json!({})).is_ok(), "the connection is still there");
+    drop(polite);
+    assert_eq!(witness.event("gone")[1], "was cut off");
+
+    let (mut rude, id) = connect();
+    assert_eq!(witness.call("kick", json!([id])), json!([true]));
+    rude.disconnected("/");
+    assert_eq!(rude.event("kicked"), json!(["you had it coming"]));
+    assert_eq!(witness.event("gone"), json!([id, "was thrown out"]));
+    assert_eq!(witness.call("kick", json!([id])), json!([false]));
+    drop(rude);
+
+    let (mut tired, id) = connect();
+    tired.emit("hang up", json!([]));
+    tired.closed();
+    assert_eq!(witness.event("gone"), json!([id, "was thrown out"]));
+
+    // It never answers a ping. Meanwhile the witness answers its own.
+    let (sleepy, id) = connect();
+    assert_eq!(witness.event("gone"), json!([id, "fell asleep"]));
+    example.wait_for_line(&format!("{id} fell asleep (ping timeout)"));
+    drop(sleepy);
+
+    let mut others = [connect().0, connect().0];
+    witness.emit("clear", json!([]));
+    for other in &mut others {
+        other.disconnected("/");
+    }
+    assert_eq!(witness.call("kick", json!(["nobody"])), json!([false]), "the witness stays");
+}
+
+#[cfg(unix)]
+#[test]
+fn graceful_shutdown() {
+    let example = example!("graceful_shutdown");
+    let addr = example.addr();
+    assert_eq!(http::get(addr, "/").body, "press Ctrl-C there\n");
+    let mut websocket = Client::connect(addr);
+    websocket.call("note", json!(["buy tea"]));
+    let session = "/socket.io/?EIO=4&transport=polling";
+    let opened = http::get(addr, session).body;
+    let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    let session = format!("{session}&sid={}", open["sid"].as_str().unwrap());
+    http::post(addr, &session, "40\u{1e}42[\"note\",\"buy milk\"]");
+    assert!(http::get(addr, &session).body.starts_with("40"));
+
+    // A poll is held while the server is told to end; it is answered.
+    let poll = std::thread::spawn({
+        let addr = addr.to_owned();
+        move || http::get(&addr, &session).body
+    });
+    example.terminate();
+    websocket.closed();
+    assert_eq!(poll.join().unwrap(), "1");
+    let (status, lines) = example.wait();
+    assert!(status.success(), "{lines:#?}");
+    for saved in ["buy tea", "buy milk"] {
+        assert!(lines.contains(&format!("saved {saved:?} of a client: server shutting down")), "{lines:#?}");
+    }
+    assert_eq!(lines.last().unwrap(), "everybody is gone");
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# All checks and tests, on a fresh machine with a Rust toolchain: what else they need is installed on the way.
+#
+#   ./test.sh             everything
+#   ./test.sh rust        formatting, lints, docs, unit, property, scenario and doc tests
+#   ./test.sh fuzz        each decoder's fuzz target for a few seconds
+#   ./test.sh deny        licences, sources and advisories of the dependencies
+#   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+step() {
+    printf '== %s\n' "$*"
+    "$@"
+}
+
+rust() {
+    step cargo fmt --all --check
+    step cargo clippy --workspace --all-targets --quiet -- -D warnings
+    RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps --quiet
+    step cargo test --workspace --quiet
+}
+
+fuzz() {
+    step fuzz/run.sh "${FUZZ_SECONDS:-5}"
+}
+
+deny() {
+    if ! command -v cargo-deny >/dev/null; then
+        step cargo install --quiet --locked cargo-deny
+    fi
+    step cargo deny --log-level error check licenses bans sources
+    # The advisory database lives on a server of its own, which not every machine can reach.
+    if timeout 60 cargo deny --log-level off fetch db >/dev/null 2>&1; then
+        step cargo deny --log-level error check advisories
+    else
+        echo "the advisory database cannot be reached from here: advisories were not checked"
+    fi
+}
+
+interop() {
+    step interop/run.sh
+}
+
+if [[ $# -eq 0 ]]; then set -- rust fuzz deny interop; fi
+for part in "$@"; do
+    case $part in
+    rust | fuzz | deny | interop) "$part" ;;
+    *)
+        echo "usage: ./test.sh [rust] [fuzz] [deny] [interop]" >&2
+        exit 2
+        ;;
+    esac
+done
+echo "== all passed"
