@@ -85,7 +85,10 @@ impl EngineIo {
 }
 
 impl Fallback for EngineIo {
-    fn call(&self, request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
+    fn call(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
         let engine = self.0.clone();
         Box::pin(async move {
             handle(&engine, request).await.map(|body| body.map_err(|never| match never {}).boxed_unsync())

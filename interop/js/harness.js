@@ -6,6 +6,7 @@
 //   WIREBIRD_CLIENTS  comma list of v4, v3                      (default: both)
 //   WIREBIRD_REFERENCE=node  the server is Node's: leave out what it is known to do wrong
 import { describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { createRequire } from "node:module";
 import { io as io4 } from "socket.io-client";
 import { io as io3 } from "socket.io-client-v3";
@@ -34,7 +35,7 @@ const MODES = chosen("WIREBIRD_MODES", Object.keys(TRANSPORTS));
 const VERSIONS = chosen("WIREBIRD_CLIENTS", Object.keys(CLIENTS));
 
 /** How long a condition may take before the test fails. Generous: it is only ever waited for in full by a failure. */
-const PATIENCE = 15_000;
+const PATIENCE = 10_000;
 const TEST_TIMEOUT = 60_000;
 
 /**
@@ -230,6 +231,15 @@ export function plain(value) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
   }
   return value;
+}
+
+/** As `deepEqual`, for long lists: shows only the first difference. */
+export function sameList(actual, expected, what) {
+  const at = expected.findIndex((item, i) => !isDeepStrictEqual(actual[i], item));
+  if (at < 0 && actual.length === expected.length) return;
+  const i = at < 0 ? expected.length : at;
+  const near = (list) => JSON.stringify(list.slice(Math.max(0, i - 2), i + 3));
+  throw new Error(`${what}: ${actual.length} of ${expected.length}, first difference at ${i}: got …${near(actual)}…, not …${near(expected)}…`);
 }
 
 /** `length` bytes that look random and are the same in every run. */

@@ -21,7 +21,7 @@ import socketio
 URL = os.environ.get("WIREBIRD_URL", "").rstrip("/")
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 MODES = [mode for mode in os.environ.get("WIREBIRD_MODES", "").split(",") if mode] or list(TRANSPORTS)
-PATIENCE = 15
+PATIENCE = 10
 
 # A Python client takes at most 16 packets out of one polling response and drops the connection above
 # that. One test keeps this limit, the others are not about it.

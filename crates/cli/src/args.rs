@@ -18,7 +18,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve a chat to try Wirebird with: open the page in two windows and talk to yourself
+    /// Serve a chat: open the page in two windows and talk to yourself
     #[command(after_help = "\
 Examples:
   wirebird demo                   the chat on http://127.0.0.1:5000
@@ -31,7 +31,7 @@ Add ?transports=polling or ?transports=websocket to the address of the page to t
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// Address or host name to listen on; other machines can only connect if it is not a local one
+    /// Address to listen on; with 0.0.0.0 other machines can connect
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: String,
 
@@ -39,7 +39,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, short, default_value_t = 5000, value_parser = port)]
     pub(crate) port: u16,
 
-    /// Say on stderr what happens: connections, refusals, who comes and goes
+    /// Say on stderr what happens: connections, refusals, errors
     #[arg(long, short)]
     pub(crate) verbose: bool,
 }

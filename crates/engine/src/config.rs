@@ -9,6 +9,9 @@ use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
 use crate::id::{IdGenerator, RandomIds};
 
+/// Finds the peer's address in a request's extensions.
+pub type FindPeer = Arc<dyn Fn(&http::Extensions) -> Option<std::net::SocketAddr> + Send + Sync>;
+
 /// Options of an engine. Start from [`Config::default`] and change fields.
 ///
 /// Where Node's server has a default, it is the same here.
@@ -41,6 +44,8 @@ pub struct Config {
     pub cors: Cors,
     /// Whose forwarding headers are believed. Default nobody's.
     pub trusted_proxies: TrustedProxies,
+    /// Where the peer's address is found in a request's extensions, if there is no [`PeerAddr`](crate::PeerAddr).
+    pub peer_addr: Option<FindPeer>,
     /// Decides whether a session may be opened. Default everybody's.
     pub gate: Option<Arc<dyn Gate>>,
     /// What may be queued for one client.
@@ -65,6 +70,7 @@ impl Default for Config {
             cookie: None,
             cors: Cors::default(),
             trusted_proxies: TrustedProxies::default(),
+            peer_addr: None,
             gate: None,
             send_queue: SendQueue::default(),
             ids: Arc::new(RandomIds::default()),
@@ -233,7 +239,9 @@ impl Cookie {
         }
         for (name, value) in &self.attributes {
             if !token(name) || !value.as_deref().is_none_or(clean) {
-                return Err(ConfigError(format!("the cookie attribute {name:?} has characters that are not allowed")));
+                return Err(ConfigError(format!(
+                    "the cookie attribute {name:?} has characters that are not allowed"
+                )));
             }
         }
         Ok(())
@@ -271,10 +279,14 @@ mod tests {
         assert!(rejected(|c| c.ping_interval = Duration::ZERO).contains("ping_interval"));
         assert!(rejected(|c| c.max_payload = 0).contains("max_payload"));
         assert!(rejected(|c| c.path = "//".into()).contains("path"));
-        assert!(rejected(|c| c.transports = Transports { polling: false, websocket: false }).contains("transports"));
+        assert!(
+            rejected(|c| c.transports = Transports { polling: false, websocket: false })
+                .contains("transports")
+        );
         assert!(rejected(|c| c.cookie = Some(Cookie::named("a;b"))).contains("cookie"));
         assert!(
-            rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", Some("/\r\nX: y")))).contains("Path")
+            rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", Some("/\r\nX: y"))))
+                .contains("Path")
         );
     }
 

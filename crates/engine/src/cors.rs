@@ -94,8 +94,9 @@ impl Cors {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let Origins::List(list) = &self.origins else { return Ok(()) };
         for origin in list {
-            validate_allowed_origin(origin)
-                .map_err(|e| ConfigError(format!("{origin:?} can never match the origin of a browser: {e}")))?;
+            validate_allowed_origin(origin).map_err(|e| {
+                ConfigError(format!("{origin:?} can never match the origin of a browser: {e}"))
+            })?;
         }
         Ok(())
     }
@@ -124,10 +125,12 @@ impl Cors {
                 (pending.decided().await.is_ok(), "the application's check".into())
             }
             Origins::Same | Origins::Disabled => {
-                let own = headers.get(header::HOST).and_then(|h| h.to_str().ok()).or(authority).unwrap_or_default();
+                let own =
+                    headers.get(header::HOST).and_then(|h| h.to_str().ok()).or(authority).unwrap_or_default();
                 let scheme = if secure { "https" } else { "http" };
                 let outer = forwarded.and_then(|f| {
-                    Some((f.proto.as_deref().unwrap_or(scheme), f.host.as_deref()?)).filter(|(_, h)| !h.is_empty())
+                    Some((f.proto.as_deref().unwrap_or(scheme), f.host.as_deref()?))
+                        .filter(|(_, h)| !h.is_empty())
                 });
                 let (outer_scheme, outer_host) = outer.unwrap_or((scheme, own));
                 let allowed = is_same_origin(origin.as_bytes(), scheme, own)
@@ -147,10 +150,7 @@ impl Cors {
         if matches!(self.origins, Origins::Disabled) {
             return;
         }
-        response.insert(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("OPTIONS, GET, POST"),
-        );
+        response.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("OPTIONS, GET, POST"));
         if let Some(asked) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
             response.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));

@@ -208,7 +208,8 @@ impl Engine {
 
     /// Opens a session on polling; returns it and the body of the first reply.
     pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, String)> {
-        let session = self.create(self.next_id()?, handshake, Link::Polling { polled: false, waker: None })?;
+        let session =
+            self.create(self.next_id()?, handshake, Link::Polling { polled: false, waker: None })?;
         let upgrades: &[&str] = if self.shared.config.upgrades() { &["websocket"] } else { &[] };
         let body = format!("0{}", self.open_json(&session, upgrades));
         self.shared.announce(&session);
@@ -302,11 +303,7 @@ impl fmt::Debug for Engine {
 
 impl Shared {
     pub(crate) fn now(&self) -> Millis {
-        if self.runtime.get().is_some() {
-            since(self.base)
-        } else {
-            self.ticked.load(Ordering::Acquire)
-        }
+        if self.runtime.get().is_some() { since(self.base) } else { self.ticked.load(Ordering::Acquire) }
     }
 
     pub(crate) fn offload(&self, job: impl FnOnce() + Send + 'static) {

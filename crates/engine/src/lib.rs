@@ -25,7 +25,7 @@ mod session;
 mod timer;
 mod transport;
 
-pub use config::{Config, ConfigError, Cookie, Overflow, SendQueue, Transports};
+pub use config::{Config, ConfigError, Cookie, FindPeer, Overflow, SendQueue, Transports};
 pub use cors::{Cors, OriginCheck, Origins};
 pub use engine::{Engine, Handler, Refusal};
 pub use gate::{Decision, Gate};

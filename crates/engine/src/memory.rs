@@ -38,7 +38,11 @@ impl Transport for Link {
 impl Connection {
     /// Opens a session. `on_wake` is called, without locks and from any thread, when frames wait or when the session
     /// has ended. `None` when the engine is closing.
-    pub fn open(engine: &Engine, handshake: Handshake, on_wake: impl Fn() + Send + Sync + 'static) -> Option<Self> {
+    pub fn open(
+        engine: &Engine,
+        handshake: Handshake,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> Option<Self> {
         let (link, transport) = Link::new(on_wake);
         let session = engine.open(Arc::new(handshake), transport.clone())?;
         Some(Self { session, link, transport })

@@ -20,7 +20,10 @@ const PING_FRAME: &[u8] = b"\x81\x012";
 
 #[derive(Debug)]
 pub(crate) enum Item {
-    Message { message: Outgoing, volatile: bool },
+    Message {
+        message: Outgoing,
+        volatile: bool,
+    },
     Ping,
     /// The OPEN packet of a session that began on a WebSocket.
     Open(Outgoing),
@@ -213,7 +216,9 @@ impl Queue {
                     } else {
                         Frame::Binary(lead.into())
                     });
-                    frames.extend(message.attachments().map(|a| Frame::Binary(bytes::Bytes::copy_from_slice(a))));
+                    frames.extend(
+                        message.attachments().map(|a| Frame::Binary(bytes::Bytes::copy_from_slice(a))),
+                    );
                 }
             }
         }
@@ -223,7 +228,8 @@ impl Queue {
     /// (one message alone may be larger).
     pub(crate) fn take_payload(&mut self, body: &mut PayloadWriter, max_bytes: usize) {
         while let Some(item) = self.items.front() {
-            let fits = body.packets() + item.packets() <= MAX_POLL_PACKETS && body.len() + item.wire_len() <= max_bytes;
+            let fits = body.packets() + item.packets() <= MAX_POLL_PACKETS
+                && body.len() + item.wire_len() <= max_bytes;
             if body.packets() > 0 && !fits {
                 break;
             }

@@ -176,7 +176,10 @@ impl Session {
             shared,
             me: me.clone(),
         });
-        session.arm_heartbeat(&mut session.core.lock(), session.shared.config.ping_interval.as_millis() as Millis);
+        session.arm_heartbeat(
+            &mut session.core.lock(),
+            session.shared.config.ping_interval.as_millis() as Millis,
+        );
         session
     }
 
@@ -281,7 +284,9 @@ impl Session {
         core.phase == Phase::Open
             && core.queue.is_empty()
             && match &core.link {
-                Link::Polling { waker, .. } => waker.is_some() && core.upgrade.as_ref().is_none_or(|u| !u.probed),
+                Link::Polling { waker, .. } => {
+                    waker.is_some() && core.upgrade.as_ref().is_none_or(|u| !u.probed)
+                }
                 Link::Stream(_) => true,
                 Link::Closed(_) => false,
             }
@@ -627,7 +632,8 @@ impl Session {
     /// transport is about to take it over: the newcomer is then to be closed.
     pub fn begin_upgrade(&self, transport: &Arc<dyn Transport>) -> bool {
         let mut core = self.core.lock();
-        let free = matches!(core.link, Link::Polling { .. }) && core.upgrade.is_none() && core.phase == Phase::Open;
+        let free =
+            matches!(core.link, Link::Polling { .. }) && core.upgrade.is_none() && core.phase == Phase::Open;
         if free {
             let deadline = self.shared.now() + self.shared.config.upgrade_timeout.as_millis() as Millis;
             core.upgrade = Some(Upgrade { transport: transport.clone(), probed: false, deadline });

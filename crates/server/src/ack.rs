@@ -32,7 +32,11 @@ pub struct EmitWithAck<T> {
 }
 
 impl<T> EmitWithAck<T> {
-    pub(crate) fn new(socket: Arc<SocketInner>, encoded: Result<Encoded, EmitError>, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        socket: Arc<SocketInner>,
+        encoded: Result<Encoded, EmitError>,
+        timeout: Duration,
+    ) -> Self {
         Self { socket, encoded, timeout: Some(timeout), data: PhantomData }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +140,26 @@ impl Builder {
         self
     }
 
+    /// Where the peer's address is found in a request's extensions, if the listener does not put a
+    /// [`PeerAddr`](crate::PeerAddr) there. For axum:
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// use axum::extract::ConnectInfo;
+    ///
+    /// let io = wirebird::Server::builder()
+    ///     .peer_addr(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
+    ///     .build();
+    /// // … and serve `router.into_make_service_with_connect_info::<SocketAddr>()`.
+    /// ```
+    pub fn peer_addr<F>(mut self, find: F) -> Self
+    where
+        F: Fn(&Extensions) -> Option<SocketAddr> + Send + Sync + 'static,
+    {
+        self.engine.peer_addr = Some(Arc::new(find));
+        self
+    }
+
     /// Decides, before anything exists for it, whether a client may open a connection. What the error says is sent to
     /// the client with status 403.
     pub fn allow_request<F, Fut>(self, check: F) -> Self
@@ -148,14 +169,19 @@ impl Builder {
     {
         self.gate(move |request: Arc<Handshake>, decision: Decision| {
             let runtime = tokio::runtime::Handle::try_current().ok();
-            crate::task::start(runtime.as_ref(), || Box::pin(check(request)), |result| match result {
-                Ok(Ok(())) => decision.allow(),
-                Ok(Err(message)) => decision.refuse(message),
-                Err(panic) => {
-                    tracing::error!(target: "wirebird::engineio", error = %panic, "allow_request failed");
-                    decision.refuse("Forbidden");
-                }
-            });
+            crate::task::start(
+                runtime.as_ref(),
+                tracing::Span::current(),
+                || Box::pin(check(request)),
+                |result| match result {
+                    Ok(Ok(())) => decision.allow(),
+                    Ok(Err(message)) => decision.refuse(message),
+                    Err(panic) => {
+                        tracing::error!(target: "wirebird::engineio", error = %panic, "allow_request failed");
+                        decision.refuse("Forbidden");
+                    }
+                },
+            );
         })
     }
 

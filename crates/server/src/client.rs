@@ -28,6 +28,9 @@ pub(crate) struct Client {
     pub(crate) shard: usize,
     decoder: Mutex<Decoder>,
     sockets: Mutex<SmallVec<[Arc<SocketInner>; 1]>>,
+    /// Namespaces that the server has closed to this client. It may not know yet: what it still sends there is passed
+    /// over, not held against it.
+    closed: Mutex<Vec<ByteString>>,
     connecting: Mutex<Connecting>,
     /// Events that wait for their handlers, or for them to end.
     events: AtomicUsize,
@@ -57,6 +60,7 @@ impl Client {
             shard: core.shards.assign(),
             decoder: Mutex::new(Decoder::new(limits)),
             sockets: Mutex::default(),
+            closed: Mutex::default(),
             connecting: Mutex::default(),
             events: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -100,6 +104,8 @@ impl Client {
                 socket.leave(DisconnectReason::ClientDisconnect);
             }
             (PacketKind::Connect { auth }, None) => self.connect(core, session, &packet.namespace, auth),
+            (PacketKind::Event { .. } | PacketKind::Ack { .. } | PacketKind::Disconnect, None)
+                if self.closed.lock().contains(&packet.namespace) => {}
             _ => {
                 tracing::debug!(
                     target: "wirebird::socketio",
@@ -121,7 +127,14 @@ impl Client {
 
     // ---- connecting ----
 
-    fn connect(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, name: &ByteString, auth: Option<ByteString>) {
+    fn connect(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        session: &Arc<Session>,
+        name: &ByteString,
+        auth: Option<ByteString>,
+    ) {
+        self.closed.lock().retain(|other| other != name);
         let refuse = |error: ConnectError| {
             let _ = session.send(control(HeaderKind::ConnectError, name, &error.to_json()));
         };
@@ -220,8 +233,15 @@ impl Client {
 
     // ---- the end ----
 
-    /// The client has left a namespace: it may connect to it anew.
-    pub(crate) fn forget(&self, socket: &Arc<SocketInner>) {
+    /// The client has left a namespace, or the server has closed it to the client: it may connect to it anew.
+    pub(crate) fn forget(&self, socket: &Arc<SocketInner>, by_server: bool) {
+        if by_server {
+            let mut closed = self.closed.lock();
+            if closed.len() >= socket.core.options.max_namespaces {
+                closed.remove(0);
+            }
+            closed.push(socket.namespace.name.clone());
+        }
         self.sockets.lock().retain(|other| !Arc::ptr_eq(other, socket));
     }
 
@@ -235,7 +255,9 @@ impl Client {
 
 impl Expire for Client {
     fn expire(self: Arc<Self>, _token: u64, _now: Millis) {
-        let Some(session) = self.session.upgrade().filter(|_| !self.joined.load(Ordering::Acquire)) else { return };
+        let Some(session) = self.session.upgrade().filter(|_| !self.joined.load(Ordering::Acquire)) else {
+            return;
+        };
         let engine = session.engine();
         if self.sockets.lock().is_empty() {
             engine.offload(move || {

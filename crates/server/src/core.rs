@@ -1,5 +1,6 @@
 //! What all parts of a server share; the engine's sessions report to it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -7,7 +8,7 @@ use bytestring::ByteString;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use http::Extensions;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use wirebird_engine::{CloseReason, Handler, Handshake, Message, Refusal, Session};
 
@@ -18,8 +19,12 @@ use crate::guard;
 use crate::handlers::Handlers;
 use crate::namespace::NamespaceInner;
 use crate::options::Options;
+use crate::packet::Encoded;
 use crate::router::Router;
 use crate::shard::Shards;
+
+/// Binary attachments that current JavaScript clients accept in one packet.
+const CLIENT_ATTACHMENTS: usize = 10;
 
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -37,6 +42,8 @@ pub(crate) struct Core {
     dispatcher: RwLock<Arc<dyn Dispatcher>>,
     runtime: OnceLock<Handle>,
     broadcasts: AtomicU64,
+    /// Events that have been warned of.
+    warned: Mutex<HashSet<Box<str>>>,
     me: Weak<Self>,
 }
 
@@ -54,6 +61,7 @@ impl Core {
             dispatcher: RwLock::new(Arc::new(Router)),
             runtime: OnceLock::new(),
             broadcasts: AtomicU64::new(0),
+            warned: Mutex::default(),
             me: me.clone(),
             options,
         })
@@ -76,9 +84,21 @@ impl Core {
         self.broadcasts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Warns, once for each event name, of packets that current JavaScript clients refuse.
+    pub(crate) fn check_attachments(&self, event: &str, encoded: &Encoded) {
+        let attachments = encoded.attachments.len();
+        if attachments > CLIENT_ATTACHMENTS && self.warned.lock().insert(event.into()) {
+            tracing::warn!(
+                target: "wirebird::socketio",
+                event, attachments, "JavaScript clients close the connection when a packet has more than 10 attachments"
+            );
+        }
+    }
+
     /// The namespace of that name, made if there is none. A missing slash is added.
     pub(crate) fn namespace(&self, name: &str) -> Arc<NamespaceInner> {
-        let name = if name.starts_with('/') { ByteString::from(name) } else { ByteString::from(format!("/{name}")) };
+        let name =
+            if name.starts_with('/') { ByteString::from(name) } else { ByteString::from(format!("/{name}")) };
         match self.namespaces.entry(name.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
@@ -89,7 +109,11 @@ impl Core {
     }
 
     /// The namespace of that name, if clients may connect to it.
-    pub(crate) fn accepted_namespace(&self, name: &ByteString, handshake: &Handshake) -> Option<Arc<NamespaceInner>> {
+    pub(crate) fn accepted_namespace(
+        &self,
+        name: &ByteString,
+        handshake: &Handshake,
+    ) -> Option<Arc<NamespaceInner>> {
         let known = self.namespaces.get(name).map(|entry| entry.value().clone());
         match known.filter(|namespace| namespace.is_registered()) {
             Some(namespace) => Some(namespace),

@@ -82,8 +82,12 @@ struct EventData {
 
 impl EventContext {
     pub(crate) fn new(event: IncomingEvent) -> (Self, crate::Completion) {
-        let data =
-            EventData { socket: event.socket, event: event.name, args: event.args, ack: Mutex::new(Some(event.ack)) };
+        let data = EventData {
+            socket: event.socket,
+            event: event.name,
+            args: event.args,
+            ack: Mutex::new(Some(event.ack)),
+        };
         (Self(Arc::new(data)), event.completion)
     }
 

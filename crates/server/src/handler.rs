@@ -228,7 +228,9 @@ where
 }
 
 /// Handlers without their types.
-pub(crate) type EventFn = Box<dyn Fn(EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
+pub(crate) type EventFn =
+    Box<dyn Fn(EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
 pub(crate) type ConnectFn = Box<dyn Fn(ConnectContext) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
 pub(crate) type DisconnectFn = Box<dyn Fn(DisconnectContext) -> BoxFuture<Result<(), Error>> + Send + Sync>;
-pub(crate) type ErrorFn = Box<dyn Fn(Error, EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
+pub(crate) type ErrorFn =
+    Box<dyn Fn(Error, EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;

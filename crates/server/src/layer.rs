@@ -94,9 +94,9 @@ where
             ResponseFutureProjection::Own { future } => {
                 future.as_mut().poll(cx).map(|response| Ok(response.map(|body| ResponseBody::Own { body })))
             }
-            ResponseFutureProjection::Inner { future } => {
-                future.poll(cx).map(|result| result.map(|response| response.map(|body| ResponseBody::Inner { body })))
-            }
+            ResponseFutureProjection::Inner { future } => future
+                .poll(cx)
+                .map(|result| result.map(|response| response.map(|body| ResponseBody::Inner { body }))),
         }
     }
 }
@@ -117,11 +117,14 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     type Data = Bytes;
     type Error = R::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         match self.project() {
-            ResponseBodyProjection::Own { body } => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
-            }
+            ResponseBodyProjection::Own { body } => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
             ResponseBodyProjection::Inner { body } => body.poll_frame(cx),
         }
     }

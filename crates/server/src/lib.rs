@@ -13,6 +13,41 @@
 //!     io.serve("127.0.0.1:5000").await
 //! }
 //! ```
+//!
+//! With a framework, the server is a layer: `Router::new().layer(io.layer())`.
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | set options | [`Server::builder`], [`Builder`] |
+//! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
+//! | know what a handler can take and return | [`extract`], [`EventHandler`] |
+//! | refuse a client | [`ConnectError`] |
+//! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
+//! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
+//! | keep values for a client | [`Socket::session`] |
+//! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
+//! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
+//! | handle everything without types and futures | [`Dispatcher`] |
+//! | run several servers as one | [`Adapter`] |
+//! | run without a runtime, in one process | [`Server::connect_memory`], [`Server::tick`] |
+//!
+//! # How handlers run
+//!
+//! A handler's future is polled in place, in the task of the connection: one that does not wait costs no task. One that
+//! waits becomes a task of its own, and the events behind it wait for it (or do not: [`Namespace::concurrency`]).
+//! Heartbeats, acknowledgements and other clients never wait for a handler. One that *blocks* its thread holds that
+//! worker of the runtime; use `tokio::task::spawn_blocking` for such work.
+//!
+//! Closures can be handlers as long as their futures borrow nothing from them: `async |…|` closures that capture nothing
+//! are fine, others clone what they need first: `move |socket: Socket| { let db = db.clone(); async move { … } }`. Values
+//! that handlers share are better given to [`Builder::state`] and taken with [`extract::State`].
+//!
+//! # Logs
+//!
+//! Events and spans go to [`tracing`] with the targets `wirebird::socketio` and `wirebird::engineio`. Nothing is
+//! installed to print them. Payloads, credentials and session ids are not logged.
 
 mod ack;
 mod acks;
@@ -72,3 +107,8 @@ pub use wirebird_engine::{
 };
 pub use wirebird_proto::socket_io::RawArgs;
 pub use wirebird_proto::value::{Map, Value};
+
+/// The examples of the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -96,6 +96,7 @@ impl Operator {
         if self.to.as_ref().is_some_and(Vec::is_empty) {
             return Ok(());
         }
+        self.namespace.core.check_attachments(event, &encoded);
         if let Some(adapter) = self.adapter() {
             let args = encoded.to_raw_args(event)?;
             adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args });

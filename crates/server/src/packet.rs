@@ -148,7 +148,9 @@ mod tests {
 
     #[test]
     fn reserved_names_are_refused() {
-        for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
+        for name in
+            ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+        {
             assert!(matches!(Encoded::event(name, &()), Err(EmitError::ReservedName(_))), "{name}");
         }
     }

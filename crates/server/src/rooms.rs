@@ -43,7 +43,12 @@ impl Rooms {
         }
     }
 
-    pub(crate) fn join(&self, socket: &Arc<SocketInner>, room: Room, limit: usize) -> Result<bool, RoomError> {
+    pub(crate) fn join(
+        &self,
+        socket: &Arc<SocketInner>,
+        room: Room,
+        limit: usize,
+    ) -> Result<bool, RoomError> {
         let mut membership = socket.membership.lock();
         if membership.frozen {
             return Err(RoomError::Disconnected);
@@ -108,8 +113,11 @@ impl Rooms {
 
     /// The names of all rooms that somebody is in, personal ones not included.
     pub(crate) fn names(&self) -> Vec<Room> {
-        let mut names: Vec<_> =
-            self.shards.iter().flat_map(|shard| shard.lock().rooms.keys().cloned().collect::<Vec<_>>()).collect();
+        let mut names: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.lock().rooms.keys().cloned().collect::<Vec<_>>())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names

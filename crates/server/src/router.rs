@@ -22,15 +22,26 @@ impl Dispatcher for Router {
             return responder.accept();
         };
         let context = ConnectContext { socket: socket.clone() };
-        task::start(core.runtime(), || handler(context), move |result| match result.map_err(Into::into).flatten() {
-            Ok(()) => responder.accept(),
-            Err(mut error) => {
-                if let Some(cause) = error.take_cause() {
-                    failed(&socket.0.core.clone(), EventContext::of_lifecycle(socket, "connect"), cause, None);
+        let span = span(&socket, "connect");
+        task::start(
+            core.runtime(),
+            span,
+            || handler(context),
+            move |result| match result.map_err(Into::into).flatten() {
+                Ok(()) => responder.accept(),
+                Err(mut error) => {
+                    if let Some(cause) = error.take_cause() {
+                        failed(
+                            &socket.0.core.clone(),
+                            EventContext::of_lifecycle(socket, "connect"),
+                            cause,
+                            None,
+                        );
+                    }
+                    responder.refuse(error);
                 }
-                responder.refuse(error);
-            }
-        });
+            },
+        );
     }
 
     fn event(&self, event: IncomingEvent) {
@@ -44,10 +55,16 @@ impl Dispatcher for Router {
         };
         let (context, completion) = EventContext::new(event);
         let call = context.clone();
-        task::start(core.runtime(), || handler(call), move |result: Result<_, Error>| match result.flatten() {
-            Ok(ack) => acknowledge(&context, ack),
-            Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
-        });
+        let span = span(context.socket(), context.event());
+        task::start(
+            core.runtime(),
+            span,
+            || handler(call),
+            move |result: Result<_, Error>| match result.flatten() {
+                Ok(ack) => acknowledge(&context, ack),
+                Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
+            },
+        );
     }
 
     fn disconnect(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
@@ -59,12 +76,18 @@ impl Dispatcher for Router {
         let own = socket.0.namespace.handlers.table().disconnect.clone();
         let Some(handler) = own.or_else(|| core.any_namespace.table().disconnect.clone()) else { return };
         let context = DisconnectContext { socket: socket.clone(), reason };
-        task::start(core.runtime(), || handler(context), move |result: Result<_, Error>| {
-            if let Err(error) = result.flatten() {
-                let context = EventContext::of_lifecycle(socket.clone(), "disconnect");
-                failed(&socket.0.core, context, error, Some(completion));
-            }
-        });
+        let span = span(&socket, "disconnect");
+        task::start(
+            core.runtime(),
+            span,
+            || handler(context),
+            move |result: Result<_, Error>| {
+                if let Err(error) = result.flatten() {
+                    let context = EventContext::of_lifecycle(socket.clone(), "disconnect");
+                    failed(&socket.0.core, context, error, Some(completion));
+                }
+            },
+        );
     }
 }
 
@@ -73,6 +96,14 @@ impl Dispatcher for Router {
 fn find(core: &Core, event: &IncomingEvent) -> Option<Arc<EventFn>> {
     let own = event.socket.0.namespace.handlers.table().event(&event.name).cloned();
     own.or_else(|| core.any_namespace.table().event(&event.name).cloned())
+}
+
+/// What a handler runs in, for logs: the namespace, the event and the socket.
+fn span(socket: &Socket, event: &str) -> tracing::Span {
+    tracing::debug_span!(
+        target: "wirebird::socketio",
+        "handler", nsp = %socket.0.namespace.name, event, sid = %socket.id()
+    )
 }
 
 fn acknowledge(context: &EventContext, ack: Acknowledgement) {
@@ -90,13 +121,19 @@ fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Opt
         namespace.handlers.table().error.clone().or_else(|| core.default_error.table().error.clone());
     let Some(handler) = handler else { return log(&context, &error) };
     let call = context.clone();
-    task::start(core.runtime(), || handler(error, call), move |result: Result<_, Error>| {
-        match result.flatten() {
-            Ok(ack) => acknowledge(&context, ack),
-            Err(error) => log(&context, &error),
-        }
-        drop(completion);
-    });
+    let span = span(context.socket(), "error");
+    task::start(
+        core.runtime(),
+        span,
+        || handler(error, call),
+        move |result: Result<_, Error>| {
+            match result.flatten() {
+                Ok(ack) => acknowledge(&context, ack),
+                Err(error) => log(&context, &error),
+            }
+            drop(completion);
+        },
+    );
 }
 
 fn log(context: &EventContext, error: &Error) {

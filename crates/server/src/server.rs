@@ -128,7 +128,11 @@ impl Server {
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve_with_fallback(&self, listener: TcpListener, fallback: Arc<dyn Fallback>) -> io::Result<()> {
+    pub async fn serve_with_fallback(
+        &self,
+        listener: TcpListener,
+        fallback: Arc<dyn Fallback>,
+    ) -> io::Result<()> {
         let served = Listener::new(self.engine.clone()).fallback(fallback);
         wirebird_engine::http::serve(listener, served, self.engine.closing()).await
     }

@@ -11,22 +11,25 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tracing::{Instrument, Span};
 
 use crate::error::Error;
 
 /// A future without its type.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Makes a future and runs it; hands what comes of it to `finish`, a panic included. Without waiting this takes no task
+/// Makes a future and runs it inside `span`; hands what comes of it to `finish`, a panic included. Without waiting this takes no task
 /// and no allocation beyond the future's own.
 pub(crate) fn start<T: Send + 'static>(
     runtime: Option<&Handle>,
+    span: Span,
     make: impl FnOnce() -> BoxFuture<T>,
     finish: impl FnOnce(Result<T, Error>) + Send + 'static,
 ) {
     // A future of tokio's needs the runtime's context, also when this thread is not one of its workers.
     let entered = runtime.filter(|_| Handle::try_current().is_err()).map(Handle::enter);
     let first = catch_unwind(AssertUnwindSafe(|| {
+        let _entered = span.enter();
         let mut future = make();
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => Ok(value),
@@ -40,7 +43,7 @@ pub(crate) fn start<T: Send + 'static>(
         Ok(Err(future)) => future,
     };
     let rest = async move {
-        let result = AssertUnwindSafe(future).catch_unwind().await;
+        let result = AssertUnwindSafe(future.instrument(span)).catch_unwind().await;
         finish(result.map_err(|panic| Error::panic(&*panic)));
     };
     match runtime {
@@ -100,7 +103,12 @@ mod tests {
     fn without_a_runtime_a_future_goes_on_when_it_is_woken() {
         let (sender, receiver) = oneshot::channel::<u32>();
         let (result, mut got) = oneshot::channel();
-        start(None, || Box::pin(receiver), move |answer| drop(result.send(answer.unwrap().unwrap())));
+        start(
+            None,
+            Span::none(),
+            || Box::pin(receiver),
+            move |answer| drop(result.send(answer.unwrap().unwrap())),
+        );
         assert!(got.try_recv().is_err());
         sender.send(7).unwrap();
         assert_eq!(got.try_recv().unwrap(), 7);
@@ -118,7 +126,7 @@ mod tests {
             Poll::Pending
         });
         let (result, mut got) = oneshot::channel();
-        start(None, || Box::pin(future), move |answer| drop(result.send(answer.unwrap())));
+        start(None, Span::none(), || Box::pin(future), move |answer| drop(result.send(answer.unwrap())));
         assert_eq!(got.try_recv().unwrap(), 5);
     }
 
@@ -133,7 +141,12 @@ mod tests {
                 }
                 panic!("on purpose");
             };
-            start(None, || Box::pin(future), move |answer: Result<(), _>| drop(result.send(answer)));
+            start(
+                None,
+                Span::none(),
+                || Box::pin(future),
+                move |answer: Result<(), _>| drop(result.send(answer)),
+            );
             let _ = sender.send(());
             assert!(got.try_recv().unwrap().unwrap_err().is_panic());
         }

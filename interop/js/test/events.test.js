@@ -1,6 +1,6 @@
 // Events and acknowledgements: every kind of argument, both directions, failures.
 import assert from "node:assert/strict";
-import { bytes, call, callAll, connected, matrix, plain, range, received, test, until } from "../harness.js";
+import { bytes, call, callAll, connected, matrix, plain, range, received, sameList, test, until } from "../harness.js";
 
 const deep = (depth, leaf) => range(depth).reduce((inner, i) => (i % 2 ? [inner] : { k: inner }), leaf);
 
@@ -109,7 +109,7 @@ matrix("binary", (lab) => {
     const sent = range(300).map((i) => [i, i % 3 ? bytes(i, i) : "text", i % 5 ? {} : [bytes(2, i), bytes(3, i)]]);
     for (const args of sent) socket.emit("echo", ...args);
     await until(() => received(socket, "echo").length >= sent.length, "all echoes");
-    assert.deepEqual(plain(received(socket, "echo")), plain(sent));
+    sameList(plain(received(socket, "echo")), plain(sent), "echoes");
   });
 
   test("over a second namespace", async (t) => {
@@ -124,8 +124,8 @@ matrix("acknowledgements", (lab) => {
     const answers = [];
     for (const i of range(1000)) socket.emit("seq", i, (answer) => answers.push([i, answer]));
     await until(() => answers.length >= 1000, "1,000 acknowledgements");
-    await call(socket, "seq", -1);
-    assert.deepEqual(answers, range(1000).map((i) => [i, i]));
+    assert.equal(await call(socket, "seq", 1000), 1000);
+    sameList(answers, range(1000).map((i) => [i, i]), "acknowledgements");
   });
 
   test("the server asks, the client answers (F-ACK-06, F-ACK-10)", async (t) => {
@@ -248,6 +248,6 @@ matrix("events from the server", (lab) => {
       }));
     assert.equal(answer, 5000);
     assert.equal(before, 5000);
-    assert.deepEqual(received(socket, "tick"), range(5000).map((i) => [i]));
+    sameList(received(socket, "tick"), range(5000).map((i) => [i]), "ticks");
   });
 });

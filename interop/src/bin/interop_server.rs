@@ -87,7 +87,11 @@ fn server() -> Server {
     io
 }
 
-async fn welcome(socket: Socket, shake: Arc<Handshake>, Auth(auth): Auth<Option<Value>>) -> Result<(), EmitError> {
+async fn welcome(
+    socket: Socket,
+    shake: Arc<Handshake>,
+    Auth(auth): Auth<Option<Value>>,
+) -> Result<(), EmitError> {
     socket.emit("welcome", json!({ "sid": socket.id(), "query_k": shake.query("k"), "auth": auth }))
 }
 
@@ -119,9 +123,7 @@ fn rooms(io: &Server) {
         socket.leave(room);
         true
     });
-    io.on("rooms", async |socket: Socket| {
-        socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>()
-    });
+    io.on("rooms", async |socket: Socket| socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>());
     io.on("room", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
         socket.namespace().to(&room).emit("room_msg", (&room, text))?;
         Ok::<_, EmitError>("sent")

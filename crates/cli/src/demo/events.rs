@@ -7,7 +7,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use wirebird::extract::{Auth, Context, Data, EventContext, FromContext, State};
@@ -196,8 +195,9 @@ async fn image(
     socket: Socket,
     name: Name,
     State(chat): State<Shared>,
-    Data((file, content_type, bytes)): Data<(String, String, Bytes)>,
+    Data((file, content_type, bytes)): Data<(String, String, Value)>,
 ) -> Result<Receipt, Error> {
+    let bytes = bytes.as_binary().ok_or(Refused::NoImage)?;
     let mut chat = chat.lock();
     let image = chat.image(&name, &file, &content_type, bytes.len(), now())?;
     socket.to(channel(&image.room)).emit("image", (&image, bytes))?;

@@ -86,14 +86,18 @@ fn cannot_listen(error: &io::Error, host: &str, port: u16) -> String {
              (0 takes a free one)"
         ),
         ErrorKind::PermissionDenied => {
-            format!("port {port} is not for everybody: choose one of 1024 and above with --port")
+            format!(
+                "there is no permission to listen on port {port}: choose one of 1024 and above with --port"
+            )
         }
         ErrorKind::AddrNotAvailable => {
             format!(
                 "{host} is no address of this machine: choose one with --host, such as 127.0.0.1 or 0.0.0.0"
             )
         }
-        _ => format!("cannot listen on {host}, port {port}: {error}; see --host and --port"),
+        _ => {
+            format!("cannot listen on port {port} of {host:?}: {error}; choose others with --port and --host")
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) enum Refused {
     NoRoom,
     NoText,
     LongText,
+    NoImage,
     ImageSize,
     ImageType,
 }
@@ -38,6 +39,7 @@ impl fmt::Display for Refused {
             Self::NoRoom => "join a room first",
             Self::NoText => "a message needs text",
             Self::LongText => "a message has at most 2,000 characters",
+            Self::NoImage => "an image is sent as binary",
             Self::ImageSize => "an image has at most 512 KiB",
             Self::ImageType => "only PNG, JPEG, GIF, WebP and AVIF images can be sent",
         })

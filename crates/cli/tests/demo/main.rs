@@ -47,6 +47,8 @@ fn two_people_chat_over_polling() {
 
     let joined = ada.call(json!(["join", "lobby"]));
     assert_eq!(joined, json!({"ok": true, "room": "lobby", "members": ["Ada"], "history": []}));
+    assert_eq!(ada.event("presence")[1], json!({"room": "lobby", "members": ["Ada"]}));
+    assert_eq!(ada.event("rooms")[1], json!([{"room": "lobby", "members": 1}]));
     let receipt = ada.call(json!(["message", {"text": "anybody here?"}]));
     assert_eq!(receipt["ok"], true);
     let joined = grace.call(json!(["join", " lobby "]));
@@ -69,6 +71,7 @@ fn two_people_chat_over_polling() {
     assert_eq!(ada.event("notice")[1]["text"], "Grace left");
     assert_eq!(ada.event("presence")[1]["members"], json!(["Ada"]));
     let rooms = json!([{"room": "birds", "members": 1}, {"room": "lobby", "members": 1}]);
+    assert_eq!(ada.event("rooms")[1], rooms);
     assert_eq!(ada.call(json!(["rooms"])), rooms);
     grace.leave();
     assert_eq!(ada.event("rooms")[1], json!([{"room": "lobby", "members": 1}]));

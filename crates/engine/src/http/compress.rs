@@ -41,7 +41,9 @@ impl Encoding {
         let Some(format) = self.format.filter(|_| body.len() >= self.threshold) else { return (body, None) };
         let compressed = match format {
             Format::Gzip => write(GzEncoder::new(Vec::new(), Compression::fast()), &body, GzEncoder::finish),
-            Format::Deflate => write(ZlibEncoder::new(Vec::new(), Compression::fast()), &body, ZlibEncoder::finish),
+            Format::Deflate => {
+                write(ZlibEncoder::new(Vec::new(), Compression::fast()), &body, ZlibEncoder::finish)
+            }
         };
         match compressed {
             Ok(smaller) if smaller.len() < body.len() => {
@@ -75,7 +77,8 @@ fn preferred(headers: &HeaderMap) -> Option<Format> {
                 "*" => &mut any,
                 _ => continue,
             };
-            let weight = fields.find_map(|f| f.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
+            let weight =
+                fields.find_map(|f| f.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
             *slot = Some(weight.unwrap_or(0.0));
         }
     }

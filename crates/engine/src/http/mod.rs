@@ -57,6 +57,11 @@ pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
 
 /// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
 pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
+    if parts.extensions.get::<PeerAddr>().is_none()
+        && let Some(peer) = engine.config().peer_addr.as_ref().and_then(|find| find(&parts.extensions))
+    {
+        parts.extensions.insert(PeerAddr(peer));
+    }
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
     let forwarded = forwarded(&engine.config().trusted_proxies, peer, &parts.headers);
     let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");

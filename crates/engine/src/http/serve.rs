@@ -9,12 +9,13 @@ use std::task::Poll as TaskPoll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::Engine;
@@ -121,7 +122,10 @@ pub type FallbackBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + 
 /// its extensions; bodies stream both ways.
 pub trait Fallback: Send + Sync + 'static {
     /// Answers a request.
-    fn call(&self, request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>>;
+    fn call(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>>;
 }
 
 /// A listener and what it serves.
@@ -146,7 +150,9 @@ impl Listener {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<FallbackBody> {
         if is_endpoint(&self.engine, request.uri().path()) {
-            return handle(&self.engine, request).await.map(|body| body.map_err(|e| match e {}).boxed_unsync());
+            return handle(&self.engine, request)
+                .await
+                .map(|body| body.map_err(|e| match e {}).boxed_unsync());
         }
         if let Some(fallback) = &self.fallback {
             return fallback.call(request).await;
@@ -159,13 +165,24 @@ impl Listener {
         response
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
-        let local = stream.local_addr().ok();
+    async fn tcp(self, stream: TcpStream, peer: SocketAddr) {
+        let mut known = Extensions::new();
+        known.insert(PeerAddr(peer));
+        if let Ok(local) = stream.local_addr() {
+            known.insert(LocalAddr(local));
+        }
+        self.connection(stream, known).await;
+    }
+
+    /// Serves one connection until it ends: TLS, a Unix socket, memory. `known` is put into the extensions of each of
+    /// its requests: [`PeerAddr`], [`LocalAddr`] and [`Secure`](crate::Secure) if they apply.
+    pub async fn connection<S>(self, stream: S, known: Extensions)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.engine.attach_runtime();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddr(peer));
-            if let Some(local) = local {
-                request.extensions_mut().insert(LocalAddr(local));
-            }
+            request.extensions_mut().extend(known.clone());
             let this = self.clone();
             async move { Ok::<_, std::convert::Infallible>(this.answer(request).await) }
         });
@@ -187,7 +204,11 @@ impl Listener {
 ///
 /// # Errors
 /// Only when the listener itself fails; a failed `accept` is retried.
-pub async fn serve(listener: TcpListener, served: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    served: Listener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     served.engine.attach_runtime();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -198,7 +219,7 @@ pub async fn serve(listener: TcpListener, served: Listener, shutdown: impl Futur
         match accepted {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(served.clone().connection(stream, peer));
+                tokio::spawn(served.clone().tcp(stream, peer));
             }
             Err(error) => {
                 // Out of file descriptors, or the peer was faster in leaving: neither ends the server.

@@ -10,9 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use wirebird_proto::engine_io::Packet;
-use wirebird_proto::websocket::{
-    CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame,
-};
+use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame};
 
 use super::io::{Link, Stream};
 use crate::reason::CloseReason;

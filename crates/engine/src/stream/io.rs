@@ -222,7 +222,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for AnyStream<S> {
     }
 }
 
-fn poll_read<R: AsyncRead>(reader: Pin<&mut R>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+fn poll_read<R: AsyncRead>(
+    reader: Pin<&mut R>,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(buffer);
     ready!(reader.poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))

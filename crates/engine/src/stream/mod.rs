@@ -78,7 +78,12 @@ impl WebSocket {
 ///
 /// # Errors
 /// When the answer cannot be written.
-pub async fn adopt<S>(engine: &Engine, mut parts: Parts, mut stream: S, leftover: Bytes) -> std::io::Result<()>
+pub async fn adopt<S>(
+    engine: &Engine,
+    mut parts: Parts,
+    mut stream: S,
+    leftover: Bytes,
+) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -88,7 +93,8 @@ where
             let response = reply.switching();
             let accept = response.headers().get(http::header::SEC_WEBSOCKET_ACCEPT).cloned();
             let mut extra = response.headers().clone();
-            for name in [http::header::SEC_WEBSOCKET_ACCEPT, http::header::UPGRADE, http::header::CONNECTION] {
+            for name in [http::header::SEC_WEBSOCKET_ACCEPT, http::header::UPGRADE, http::header::CONNECTION]
+            {
                 extra.remove(name);
             }
             if let Some(accept) = accept {
@@ -98,9 +104,7 @@ where
             Ok(())
         }
         Step::Respond(response) => write_response(&mut stream, &response).await,
-        Step::Poll(..) | Step::Post(..) => {
-            write_response(&mut stream, &crate::http::not_a_websocket()).await
-        }
+        Step::Poll(..) | Step::Post(..) => write_response(&mut stream, &crate::http::not_a_websocket()).await,
     }
 }
 

@@ -81,7 +81,9 @@ impl Socket {
     /// When the name is reserved, the data cannot be put into a packet, or the queue is full and the policy is to
     /// refuse.
     pub fn emit(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<(), EmitError> {
-        self.emit_encoded(Encoded::event(event.as_ref(), &data)?)
+        let encoded = Encoded::event(event.as_ref(), &data)?;
+        self.0.core.check_attachments(event.as_ref(), &encoded);
+        self.emit_encoded(encoded)
     }
 
     /// Emits an event with arguments that are encoded already.
@@ -126,7 +128,11 @@ impl Socket {
     /// # Ok(()) }
     /// ```
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> EmitWithAck<T> {
-        EmitWithAck::new(self.0.clone(), Encoded::event(event.as_ref(), &data), self.0.core.options.ack_timeout)
+        EmitWithAck::new(
+            self.0.clone(),
+            Encoded::event(event.as_ref(), &data),
+            self.0.core.options.ack_timeout,
+        )
     }
 
     /// Emits an event whose acknowledgement is handed to `sink`, once, from any thread. `None` waits until the socket
@@ -146,7 +152,12 @@ impl Socket {
         Ok(AckHandle { socket: Arc::downgrade(&self.0), id })
     }
 
-    pub(crate) fn emit_expecting(&self, encoded: Encoded, timeout: Option<Duration>, sink: AckSink) -> Option<u64> {
+    pub(crate) fn emit_expecting(
+        &self,
+        encoded: Encoded,
+        timeout: Option<Duration>,
+        sink: AckSink,
+    ) -> Option<u64> {
         let id = self.0.expect_ack(sink, timeout.map(|timeout| timeout.as_millis() as Millis))?;
         let _ = self.0.send(encoded.into_event(&self.0.namespace.name, Some(id)));
         Some(id)
@@ -342,7 +353,10 @@ impl SocketSession {
 impl SocketInner {
     fn update_turn(&self) -> UpdateTurn<'_> {
         let me = std::thread::current().id();
-        assert!(*self.updating_thread.lock() != Some(me), "an update of a session inside an update of the same session");
+        assert!(
+            *self.updating_thread.lock() != Some(me),
+            "an update of a session inside an update of the same session"
+        );
         let guard = self.updating.lock();
         *self.updating_thread.lock() = Some(me);
         UpdateTurn { socket: self, _guard: guard }

@@ -31,7 +31,10 @@ impl SocketInner {
     // ---- connecting ----
 
     /// The CONNECT packet, with what the application adds to it.
-    pub(crate) fn connect_packet(&self, extra: Option<serde_json::Map<String, serde_json::Value>>) -> Outgoing {
+    pub(crate) fn connect_packet(
+        &self,
+        extra: Option<serde_json::Map<String, serde_json::Value>>,
+    ) -> Outgoing {
         let json = match extra {
             None => format!("{{\"sid\":\"{}\"}}", self.id),
             Some(mut members) => {
@@ -53,7 +56,9 @@ impl SocketInner {
             return;
         }
         if left.is_none() {
-            self.open_gate(self.connect_packet(extra));
+            // In order: an earlier socket of this client and namespace may have its farewell still to come.
+            let connect = self.connect_packet(extra);
+            self.in_order(move |socket| socket.open_gate(connect));
         }
         self.namespace.count_connected();
         if let Some(observer) = &self.core.observer {
@@ -84,7 +89,7 @@ impl SocketInner {
         };
         self.shut_gate(Some(farewell));
         self.client.unresolved(dropped);
-        self.client.forget(self);
+        self.client.forget(self, true);
         self.remove();
         self.client.connect_done(false);
     }
@@ -200,12 +205,12 @@ impl SocketInner {
         if stage == Stage::Connecting {
             // Its connect handler is still at it; what happens then is up to its answer.
             if reason != DisconnectReason::ServerDisconnect {
-                self.client.forget(self);
+                self.client.forget(self, false);
                 self.shut_gate(None);
             }
             return true;
         }
-        self.client.forget(self);
+        self.client.forget(self, reason == DisconnectReason::ServerDisconnect);
         self.namespace.rooms.freeze(self);
         if let Some(observer) = &self.core.observer {
             guard("observer", || observer.disconnected(&Socket(self.clone()), reason));

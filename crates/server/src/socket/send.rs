@@ -41,9 +41,9 @@ impl SocketInner {
     /// As [`SocketInner::deliver`], but leaves the writing to a flush of the session; returns whether one is owed.
     pub(crate) fn deliver_later(&self, message: Outgoing) -> bool {
         match self.gate() {
-            Gate::Open => {
-                self.observe_sent(&message, |socket, message| socket.session.send_later(message)).unwrap_or(false)
-            }
+            Gate::Open => self
+                .observe_sent(&message, |socket, message| socket.session.send_later(message))
+                .unwrap_or(false),
             Gate::Held => {
                 let _ = self.hold(message);
                 false
