@@ -43,8 +43,10 @@ impl<C: Context> FromContext<C> for Cart {
 
 /// Runs for each HTTP request, those of the Socket.IO server included, before it sees them.
 async fn authenticate(mut request: Request, next: Next) -> Result<Response, StatusCode> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let name = header.and_then(|text| text.strip_prefix("Bearer ")?.strip_suffix("-secret"));
+    let Some(Ok(header)) = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str()) else {
+        return Err(StatusCode::UNAUTHORIZED);
+    };
+    let name = header.strip_prefix("Bearer ").and_then(|token| token.strip_suffix("-secret"));
     let user = User { name: name.ok_or(StatusCode::UNAUTHORIZED)?.to_owned() };
     request.extensions_mut().insert(user);
     Ok(next.run(request).await)

@@ -9,7 +9,7 @@ use wirebird_proto::origin::{is_same_origin, validate_allowed_origin};
 
 use crate::config::ConfigError;
 use crate::gate::Decision;
-use crate::handshake::{Forwarded, TrustedProxies};
+use crate::handshake::Forwarded;
 
 /// Which origins may connect. A request without an `Origin` header is always allowed: it does not come from a
 /// browser's cross-origin page.
@@ -118,7 +118,7 @@ impl Cors {
         let text = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         let (allowed, expected) = match &self.origins {
             Origins::Any => (true, String::new()),
-            Origins::List(list) => (list.iter().any(|o| *o == text), list.join(", ")),
+            Origins::List(list) => (list.contains(&text), list.join(", ")),
             Origins::Check(check) => {
                 let (decision, pending) = Decision::new();
                 check.check(&text, headers, decision);
@@ -173,13 +173,4 @@ impl CorsHeaders {
             response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
-}
-
-/// The forwarding headers of a request, if its peer is trusted.
-pub(crate) fn forwarded(
-    proxies: &TrustedProxies,
-    peer: Option<std::net::SocketAddr>,
-    headers: &HeaderMap,
-) -> Option<Forwarded> {
-    proxies.trusts(peer).then(|| Forwarded::read(headers))
 }

@@ -50,7 +50,7 @@ impl Handshake {
         }
         let direct = parts.extensions.get::<PeerAddr>().map(|p| p.0);
         let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
-        let forwarded = proxies.trusts(direct).then(|| Forwarded::read(&parts.headers)).unwrap_or_default();
+        let forwarded = proxies.forwarded(direct, &parts.headers).unwrap_or_default();
         Self {
             method: parts.method.clone(),
             version: parts.version,
@@ -195,6 +195,11 @@ impl TrustedProxies {
             Self::All => true,
             Self::Addrs(addrs) => peer.is_some_and(|p| addrs.contains(&p.ip().to_canonical())),
         }
+    }
+
+    /// What the forwarding headers of a connection from `peer` say, if they count.
+    pub(crate) fn forwarded(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<Forwarded> {
+        self.trusts(peer).then(|| Forwarded::read(headers))
     }
 }
 

@@ -91,7 +91,7 @@ pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
 pub use namespace::Namespace;
 pub use operator::Operator;
-pub use options::{Accept, Concurrency};
+pub use options::{Accept, CheckNamespace, Concurrency};
 pub use reason::DisconnectReason;
 pub use room::{IntoRooms, Room};
 pub use server::{AnyNamespace, Server};

@@ -46,6 +46,9 @@ impl Default for Options {
     }
 }
 
+/// Says whether a client may connect to a namespace, by its name and the client's request.
+pub type CheckNamespace = Arc<dyn Fn(&str, &Handshake) -> bool + Send + Sync>;
+
 /// Which namespaces clients may connect to, beside those that have handlers.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -55,7 +58,7 @@ pub enum Accept {
     /// All.
     Any,
     /// Those the application allows, at the moment a client asks.
-    Check(Arc<dyn Fn(&str, &Handshake) -> bool + Send + Sync>),
+    Check(CheckNamespace),
 }
 
 impl Accept {

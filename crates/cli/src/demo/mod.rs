@@ -6,7 +6,7 @@ mod events;
 mod rules;
 
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::args::DemoArgs;
 
 /// How long clients may take to receive what is queued for them when the server ends.
 const CLOSE_DEADLINE: Duration = Duration::from_millis(1500);
+const EVERYWHERE: &str = "and under this machine's other addresses; ";
 
 /// Serves the chat until the process is asked to end. An error is a line for the user.
 pub(crate) fn run(options: &DemoArgs) -> Result<(), String> {
@@ -66,17 +67,20 @@ fn end_signal() -> io::Result<impl Future<Output = ()>> {
 #[cfg(windows)]
 fn end_signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { drop(interrupt.recv().await) })
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 /// The one line on stdout. Whoever started the server may have closed it; that is no reason to end.
 fn announce(address: SocketAddr) {
-    let everywhere = address.ip().is_unspecified();
-    let host = if everywhere { "127.0.0.1".into() } else { SocketAddr::new(address.ip(), 0).to_string() };
-    let host = host.strip_suffix(":0").unwrap_or(&host);
-    let note = if everywhere { "also under this machine's other addresses; " } else { "" };
-    let _ =
-        writeln!(io::stdout(), "Wirebird chat on http://{host}:{} ({note}Ctrl-C ends it)", address.port());
+    let port = address.port();
+    let (shown, note) = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), EVERYWHERE),
+        IpAddr::V6(ip) if ip.is_unspecified() => (SocketAddr::from((Ipv6Addr::LOCALHOST, port)), EVERYWHERE),
+        _ => (address, ""),
+    };
+    let _ = writeln!(io::stdout(), "Wirebird chat on http://{shown} ({note}Ctrl-C ends it)");
 }
 
 fn cannot_listen(error: &io::Error, host: &str, port: u16) -> String {

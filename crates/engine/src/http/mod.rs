@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use wirebird_proto::websocket;
 
-use crate::cors::{CorsHeaders, forwarded};
+use crate::cors::CorsHeaders;
 use crate::engine::{Engine, Refusal};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
@@ -63,7 +63,7 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
         parts.extensions.insert(PeerAddr(peer));
     }
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
-    let forwarded = forwarded(&engine.config().trusted_proxies, peer, &parts.headers);
+    let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
     let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
     let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
     let authority = parts.uri.authority().map(|a| a.as_str().to_owned());

@@ -87,7 +87,7 @@ async fn main() -> std::io::Result<()> {
     io.on_disconnect(disconnect);
 
     let app = Router::new()
-        .route("/", get(async || Html(include_str!("index.html"))))
+        .route("/", get(async || Html(include_str!("axum_chat.html"))))
         .route("/rooms/{room}/announcements", post(announce))
         .with_state(io.clone())
         .layer(io.layer());
