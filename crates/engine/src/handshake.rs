@@ -173,6 +173,16 @@ impl Handshake {
     }
 }
 
+impl Default for Handshake {
+    /// That of a client in the same process: a WebSocket request without headers.
+    fn default() -> Self {
+        let uri = http::Uri::from_static("/socket.io/?EIO=4&transport=websocket");
+        let mut parts = http::Request::new(()).into_parts().0;
+        parts.uri = uri;
+        Self::new(&mut parts, &TrustedProxies::None)
+    }
+}
+
 /// Whose `X-Forwarded-For`, `-Proto` and `-Host` headers are believed. Nobody's by default, because any client can
 /// send them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -127,6 +127,16 @@ impl Outgoing {
     }
 }
 
+impl From<Message> for Outgoing {
+    /// The same message on its way back.
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Text(text) => Self::text(&text),
+            Message::Binary(data) => Self::binary(&data),
+        }
+    }
+}
+
 /// Builds a text message in place: room for the frame header is left in front, so the text is written only once.
 #[derive(Debug)]
 pub struct TextBuilder {

@@ -17,8 +17,9 @@ use crate::acks::AckResult;
 use crate::error::{AckError, EmitError};
 use crate::id::SocketId;
 use crate::operator::Operator;
+use crate::options::millis;
 use crate::packet::Encoded;
-use crate::socket::{Socket, SocketInner};
+use crate::socket::SocketInner;
 
 /// An event for one client whose acknowledgement is wanted: await it. Nothing is emitted before.
 ///
@@ -63,7 +64,10 @@ impl<T: DeserializeOwned> IntoFuture for EmitWithAck<T> {
         match self.encoded {
             Ok(encoded) => {
                 let sink = Box::new(move |result| drop(sender.send(result)));
-                id = Socket(self.socket.clone()).emit_expecting(encoded, self.timeout, sink);
+                let timeout = self.timeout.map(millis);
+                id = self.socket.emit_expecting(sink, timeout, |id| {
+                    encoded.into_event(&self.socket.namespace.name, Some(id))
+                });
             }
             Err(error) => drop(sender.send(Err(error.into()))),
         }
@@ -135,6 +139,12 @@ impl<T> BroadcastWithAck<T> {
         self
     }
 
+    /// Waits until every socket has answered or is disconnected.
+    pub fn no_timeout(mut self) -> Self {
+        self.timeout = None;
+        self
+    }
+
     /// Emits the event and gives the results as they come, one for each socket it was emitted to: what it
     /// acknowledged, or why it did not. Ends when every socket has answered, was disconnected, or ran out of time.
     ///
@@ -148,19 +158,20 @@ impl<T> BroadcastWithAck<T> {
             let id = socket.id();
             let sender = sender.clone();
             let sink = Box::new(move |result| drop(sender.send((id, result))));
-            let timeout = self.timeout.map(|timeout| timeout.as_millis() as u64);
-            if let Some(ack) = socket.0.expect_ack(sink, timeout) {
-                let name = &self.operator.namespace().inner.name;
-                let _ = socket.0.send(shared.with_id(name, ack));
-                entries.push(Entry { socket: Arc::downgrade(&socket.0), id: Some(ack) });
-            }
+            let timeout = self.timeout.map(millis);
+            let name = &socket.0.namespace.name;
+            let id = socket.0.emit_expecting(sink, timeout, |id| shared.with_id(name, id));
+            entries.push(Entry { socket: Arc::downgrade(&socket.0), id });
         }
         Ok(AckStream { receiver, _entries: entries, data: PhantomData })
     }
 }
 
+/// What the sockets of a broadcast acknowledged, or why they did not.
+pub type AckResults<T> = Vec<(SocketId, Result<T, AckError>)>;
+
 impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
-    type Output = Result<Vec<(SocketId, Result<T, AckError>)>, EmitError>;
+    type Output = Result<AckResults<T>, EmitError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -17,6 +17,7 @@ use crate::guard;
 use crate::id::SocketId;
 use crate::mailbox::QueuedEvent;
 use crate::namespace::NamespaceInner;
+use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
@@ -43,7 +44,10 @@ pub(crate) struct Client {
 #[derive(Default)]
 struct Connecting {
     waiting: VecDeque<Arc<SocketInner>>,
+    /// One has not answered yet.
     busy: bool,
+    /// Somebody starts them in a loop.
+    starting: bool,
 }
 
 impl Client {
@@ -68,7 +72,7 @@ impl Client {
             me: me.clone(),
         });
         let engine = session.engine();
-        let deadline = engine.now() + options.connect_timeout.as_millis() as Millis;
+        let deadline = engine.now() + millis(options.connect_timeout);
         engine.schedule(deadline, client.me.clone(), 0);
         client
     }
@@ -174,22 +178,35 @@ impl Client {
         }
     }
 
+    /// Starts connect handlers until one does not answer at once. Whoever finds somebody else at it leaves it to them.
     fn next_connect(&self) {
-        let socket = {
-            let mut connecting = self.connecting.lock();
-            if connecting.busy {
-                return;
+        loop {
+            let socket = {
+                let mut connecting = self.connecting.lock();
+                if connecting.busy || connecting.starting {
+                    return;
+                }
+                let Some(socket) = connecting.waiting.pop_front() else { return };
+                connecting.busy = true;
+                connecting.starting = true;
+                socket
+            };
+            if socket.mailbox.lock().reason().is_some() {
+                socket.refuse(ConnectError::rejected());
+            } else {
+                let responder = ConnectResponder::new(socket.clone());
+                let dispatcher = socket.namespace.dispatcher(&socket.core);
+                guard("connect", || dispatcher.connect(ConnectRequest::new(Socket(socket)), responder));
             }
-            let Some(socket) = connecting.waiting.pop_front() else { return };
-            connecting.busy = true;
-            socket
-        };
-        if socket.mailbox.lock().reason().is_some() {
-            return socket.refuse(ConnectError::rejected());
+            self.connecting.lock().starting = false;
         }
-        let responder = ConnectResponder::new(socket.clone());
-        let dispatcher = socket.namespace.dispatcher(&socket.core);
-        guard("connect", || dispatcher.connect(ConnectRequest::new(Socket(socket)), responder));
+    }
+
+    /// The socket's connect handler need not run any more; returns whether it was still to run.
+    pub(crate) fn withdraw(&self, socket: &Arc<SocketInner>) -> bool {
+        let waiting = &mut self.connecting.lock().waiting;
+        let at = waiting.iter().position(|other| Arc::ptr_eq(other, socket));
+        at.and_then(|at| waiting.remove(at)).is_some()
     }
 
     /// A connect handler has answered: the next one may run.
@@ -210,6 +227,10 @@ impl Client {
             tracing::debug!(target: "wirebird::socketio", own, total, "handlers lag behind: reading is paused");
             if let Some(session) = self.session.upgrade() {
                 session.pause_reading();
+                // Handlers may have caught up before it took effect: then nobody else goes on reading.
+                if !self.paused.load(Ordering::Acquire) {
+                    session.resume_reading();
+                }
             }
         }
     }
@@ -266,7 +287,7 @@ impl Expire for Client {
             });
         } else if let Some(core) = self.core.upgrade() {
             // A connect handler is still at it.
-            let next = engine.now() + core.options.connect_timeout.as_millis() as Millis;
+            let next = engine.now() + millis(core.options.connect_timeout);
             engine.schedule(next, self.me.clone(), 0);
         }
     }

@@ -8,6 +8,7 @@
 //! | [`Socket`] | the socket | yes | yes | yes |
 //! | [`Auth<T>`] | what the client sent when it connected | yes | yes | yes |
 //! | [`Arc<Handshake>`](Handshake) | the request that opened the connection | yes | yes | yes |
+//! | [`Session<T>`] | what was kept in the socket's session | yes | yes | yes |
 //! | [`Extension<T>`] | what middleware put into that request | yes | yes | yes |
 //! | [`State<S>`] | what was given to [`Builder::state`](crate::Builder::state) | yes | yes | yes |
 //! | [`Namespace`] | the namespace | yes | yes | yes |
@@ -19,6 +20,7 @@
 //! | [`EventContext`] | all of these at once | | yes | |
 //! | [`DisconnectReason`] | why | | | yes |
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -183,6 +185,23 @@ impl<C: Context, S: Clone + Send + Sync + 'static> FromContext<C> for State<S> {
     }
 }
 
+/// A value that was kept in the socket's session: a clone of it. It is an error if there is none.
+///
+/// See [`Socket::session`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Session<T>(pub T);
+
+impl<C: Context, T: Clone + Send + Sync + 'static> FromContext<C> for Session<T> {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        context.socket().session().get::<T>().map(Self).ok_or_else(|| {
+            Error::msg(format_args!(
+                "the socket's session has no value of type {}",
+                std::any::type_name::<T>()
+            ))
+        })
+    }
+}
+
 /// What a middleware put into the extensions of the request that opened the connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extension<T>(pub T);
@@ -234,6 +253,18 @@ impl Deref for EventName {
 
     fn deref(&self) -> &str {
         &self.0
+    }
+}
+
+impl AsRef<str> for EventName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
 

@@ -14,12 +14,14 @@ use crate::task::BoxFuture;
 /// A handler of events: an async function of up to eight [extractors](crate::extract) that returns anything that
 /// serialises, or a `Result` of it.
 ///
-/// What it returns is the acknowledgement: a tuple is several arguments, `()` none. An error of any type goes to the
-/// error handler.
+/// What it returns is the acknowledgement: a tuple is several arguments, `()` none. An error goes to the error handler:
+/// anything that turns into an [`Error`] (every `std::error::Error` does), or anything that serialises, such as a
+/// `String`. For an error type that is both, the compiler cannot choose: return `Result<_, wirebird::Error>` then.
 #[diagnostic::on_unimplemented(
     message = "this function cannot handle events",
     note = "a handler is an async function or closure; its arguments are extractors (`wirebird::extract`), up to eight",
-    note = "it returns something that implements `serde::Serialize`, or a `Result` of it whose error is no `Serialize`"
+    note = "it returns something that implements `serde::Serialize`, or a `Result` of it; if in doubt, `Result<_, wirebird::Error>`",
+    note = "a closure that captures cannot lend to its future: clone what the future needs, or take it with `extract::State`"
 )]
 pub trait EventHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]
@@ -68,6 +70,18 @@ impl Acknowledgement {
     fn of(value: &impl Serialize, context: &EventContext) -> Result<Self, Error> {
         if context.wants_ack() { Ok(Self(Some(Encoded::args(value)?))) } else { Ok(Self(None)) }
     }
+
+    /// As [`Acknowledgement::of`], for a value of which only its serialisation tells whether it is a `Result`: one
+    /// whose error is no [`std::error::Error`], such as a `String`.
+    fn of_value<T: Serialize>(value: &T, context: &EventContext) -> Result<Self, Error> {
+        if !std::any::type_name::<T>().starts_with("core::result::Result<") {
+            return Self::of(value, context);
+        }
+        match Encoded::outcome(value)? {
+            Ok(encoded) => Ok(Self(Some(encoded).filter(|_| context.wants_ack()))),
+            Err(message) => Err(Error::msg(message)),
+        }
+    }
 }
 
 /// Marks handlers that return a value.
@@ -81,6 +95,10 @@ pub struct Returns;
 pub struct Fallible;
 
 /// What connect and disconnect handlers can return.
+#[diagnostic::on_unimplemented(
+    message = "a connect or disconnect handler cannot return `{Self}`",
+    note = "it returns `()` or `Result<(), E>`, where `E` is a `std::error::Error`, `wirebird::Error` or `wirebird::ConnectError`; a connect handler may return `bool` too"
+)]
 pub trait Outcome<E> {
     /// As a result.
     #[doc(hidden)]
@@ -120,7 +138,7 @@ macro_rules! handlers {
                     Err(error) => return Box::pin(std::future::ready(Err(error))),
                 };)*
                 let future = self($($arg),*);
-                Box::pin(async move { Acknowledgement::of(&future.await, &context) })
+                Box::pin(async move { Acknowledgement::of_value(&future.await, &context) })
             }
         }
 

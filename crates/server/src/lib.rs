@@ -78,7 +78,7 @@ mod shard;
 mod socket;
 mod task;
 
-pub use ack::{AckFuture, AckStream, BroadcastWithAck, EmitWithAck};
+pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
 pub use adapter::{Adapter, Local, MemoryCluster, Operation, Target};
 pub use builder::Builder;

@@ -23,6 +23,19 @@ pub(crate) enum Stage {
     Gone,
 }
 
+/// What becomes of a socket whose connect handler accepted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Events are handled from now on.
+    Open,
+    /// The client is gone already: the events that came before are handled, then the disconnect handler runs.
+    Left(DisconnectReason),
+    /// The server has disconnected it meanwhile: that is a refusal.
+    Disconnected,
+    /// It is not connecting any more.
+    Over,
+}
+
 /// An event that waits for its handler.
 #[derive(Debug)]
 pub(crate) struct QueuedEvent {
@@ -92,14 +105,20 @@ impl Mailbox {
         true
     }
 
-    /// The connect handler accepted. Events are handled from now on; if the socket is to end already, its disconnect
-    /// handler runs after those that came before.
-    pub(crate) fn accept(&mut self) -> bool {
-        if self.stage != Stage::Connecting {
-            return false;
+    /// The connect handler accepted.
+    pub(crate) fn accept(&mut self) -> Accepted {
+        match (self.stage, self.reason) {
+            (Stage::Connecting, None) => {
+                self.stage = Stage::Open;
+                Accepted::Open
+            }
+            (Stage::Connecting, Some(DisconnectReason::ServerDisconnect)) => Accepted::Disconnected,
+            (Stage::Connecting, Some(reason)) => {
+                self.stage = Stage::Leaving;
+                Accepted::Left(reason)
+            }
+            _ => Accepted::Over,
         }
-        self.stage = if self.reason.is_some() { Stage::Leaving } else { Stage::Open };
-        true
     }
 
     /// The socket was refused, or its disconnect handler is done. Returns how many events are dropped.
@@ -181,7 +200,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         assert!(mailbox.push(event("a")) && mailbox.push(event("b")));
         assert_eq!(name(mailbox.next(1)), "nothing");
-        assert!(mailbox.accept());
+        assert_eq!(mailbox.accept(), Accepted::Open);
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
         mailbox.done();
@@ -233,7 +252,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         mailbox.leave(DisconnectReason::TransportClose);
         assert_eq!(name(mailbox.next(1)), "nothing");
-        assert!(mailbox.accept());
+        assert_eq!(mailbox.accept(), Accepted::Left(DisconnectReason::TransportClose));
         assert_eq!(name(mailbox.next(1)), "transport close");
     }
 }

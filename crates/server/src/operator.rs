@@ -174,10 +174,6 @@ impl Operator {
         BroadcastWithAck::new(self.clone(), Encoded::event(event.as_ref(), &data), timeout)
     }
 
-    pub(crate) fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
     // ---- looking ----
 
     /// The connected sockets of this server that it is for, each once.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wirebird_engine::Handshake;
+use wirebird_engine::{Handshake, Millis};
 
 pub(crate) struct Options {
     pub(crate) namespaces: Accept,
@@ -49,6 +49,11 @@ impl Default for Options {
 /// Says whether a client may connect to a namespace, by its name and the client's request.
 pub type CheckNamespace = Arc<dyn Fn(&str, &Handshake) -> bool + Send + Sync>;
 
+/// A duration for the engine's clock. Durations that stand for "never" stay far enough below the clock's end.
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX).min(Millis::MAX / 4)
+}
+
 /// Which namespaces clients may connect to, beside those that have handlers.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -62,9 +67,17 @@ pub enum Accept {
 }
 
 impl Accept {
+    /// Those the application allows, at the moment a client asks.
+    pub fn check(check: impl Fn(&str, &Handshake) -> bool + Send + Sync + 'static) -> Self {
+        Self::Check(Arc::new(check))
+    }
+
     pub(crate) fn allows(&self, name: &str, handshake: &Handshake) -> bool {
         match self {
-            Self::List(list) => list.iter().any(|other| other == name),
+            // As everywhere else, the slash may be left out.
+            Self::List(list) => list.iter().any(|other| {
+                other == name || (!other.starts_with('/') && name.strip_prefix('/') == Some(other.as_str()))
+            }),
             Self::Any => true,
             Self::Check(check) => {
                 let mut allowed = false;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use wirebird_engine::{Outgoing, SharedTail, TextBuilder};
 use wirebird_proto::socket_io::{HeaderKind, RawArgs, is_reserved, write_header};
-use wirebird_proto::value::{EncodeError, Value, encode_args};
+use wirebird_proto::value::{EncodeError, Value, encode_args, encode_outcome};
 
 use crate::error::EmitError;
 
@@ -40,6 +40,16 @@ impl Encoded {
         let mut encoded = Self::default();
         encode_args(data, &mut encoded.json, &mut encoded.attachments)?;
         Ok(encoded)
+    }
+
+    /// The arguments of an acknowledgement, or the text of the error that `data` is.
+    pub(crate) fn outcome<T: Serialize>(data: &T) -> Result<Result<Self, String>, EncodeError> {
+        let mut encoded = Self::default();
+        if encode_outcome(data, &mut encoded.json, &mut encoded.attachments)? {
+            return Ok(Ok(encoded));
+        }
+        let text = serde_json::from_slice(&encoded.json);
+        Ok(Err(text.unwrap_or_else(|_| String::from_utf8_lossy(&encoded.json).into_owned())))
     }
 
     pub(crate) fn values(values: &[Value]) -> Result<Self, EncodeError> {

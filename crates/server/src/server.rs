@@ -167,7 +167,10 @@ impl Server {
     /// As [`Server::close`], with another deadline.
     pub async fn close_within(&self, deadline: Duration) {
         self.engine.begin_close();
-        let _ = tokio::time::timeout(deadline, self.emptied()).await;
+        // Without a runtime there is nobody to wait for.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let _ = tokio::time::timeout(deadline, self.emptied()).await;
+        }
         self.stop();
     }
 
@@ -207,12 +210,16 @@ impl Server {
     }
 
     /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after closing the server: for
-    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`.
+    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. A second request ends the wait.
     pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
         let this = self.clone();
         async move {
             signal().await;
-            this.close().await;
+            // Whoever asks twice does not want to wait.
+            tokio::select! {
+                () = this.close() => {}
+                () = signal() => {}
+            }
         }
     }
 }

@@ -68,9 +68,10 @@ impl Task {
     }
 
     fn run(self: Arc<Self>) {
-        if self.state.fetch_max(RUNNING, Ordering::AcqRel) != IDLE {
-            // Somebody polls it already, perhaps this very thread further up: that one polls again.
-            self.state.store(WOKEN, Ordering::Release);
+        // Somebody may poll it already, perhaps this very thread further up: that one polls again.
+        let next = |state| if state == IDLE { RUNNING } else { WOKEN };
+        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| Some(next(state)));
+        if before != Ok(IDLE) {
             return;
         }
         let waker = Waker::from(self.clone());
@@ -128,6 +129,28 @@ mod tests {
         let (result, mut got) = oneshot::channel();
         start(None, Span::none(), || Box::pin(future), move |answer| drop(result.send(answer.unwrap())));
         assert_eq!(got.try_recv().unwrap(), 5);
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_when_several_threads_wake() {
+        for _ in 0..300 {
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<u32>();
+            let (done, wait) = std::sync::mpsc::channel();
+            let sum = async move {
+                let mut sum = 0;
+                for _ in 0..30 {
+                    sum += receiver.recv().await.unwrap_or_default();
+                }
+                sum
+            };
+            start(None, Span::none(), || Box::pin(sum), move |sum| drop(done.send(sum.unwrap())));
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| (0..10).for_each(|_| drop(sender.send(1))));
+                }
+            });
+            assert_eq!(wait.recv_timeout(std::time::Duration::from_secs(10)), Ok(30));
+        }
     }
 
     #[test]

@@ -210,6 +210,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     served.engine.attach_runtime();
+    if let Ok(addr) = listener.local_addr() {
+        tracing::info!(target: "wirebird::engineio", %addr, "listening");
+    }
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {

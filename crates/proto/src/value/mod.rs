@@ -25,7 +25,7 @@ mod ser;
 
 pub use args::{ArgsError, ArgsErrorCause, decode_all, decode_args, decode_value};
 pub use map::Map;
-pub use ser::{EncodeError, encode_args};
+pub use ser::{EncodeError, encode_args, encode_outcome};
 
 use bytes::Bytes;
 use serde_json::Number;

@@ -34,14 +34,39 @@ pub fn encode_args<T: Serialize + ?Sized>(
     json: &mut Vec<u8>,
     attachments: &mut Vec<Bytes>,
 ) -> Result<usize, EncodeError> {
+    let top = Top::default();
+    encode(value, &top, json, attachments)?;
+    Ok(top.count.get())
+}
+
+/// As [`encode_args`], but an outermost `Result` counts as what it holds: `Ok(value)` as `value`, and `Err(error)` as a
+/// failure, with the error written in place of the arguments. Returns whether it is arguments.
+///
+/// # Errors
+///
+/// As [`encode_args`].
+pub fn encode_outcome<T: Serialize + ?Sized>(
+    value: &T,
+    json: &mut Vec<u8>,
+    attachments: &mut Vec<Bytes>,
+) -> Result<bool, EncodeError> {
+    let top = Top { sees_results: true, ..Top::default() };
+    encode(value, &top, json, attachments)?;
+    Ok(!top.failed.get())
+}
+
+fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    top: &Top,
+    json: &mut Vec<u8>,
+    attachments: &mut Vec<Bytes>,
+) -> Result<(), EncodeError> {
     let before = (json.len(), attachments.len());
-    let top = Top { count: Cell::new(1), bare: Cell::new(false) };
-    let formatter = ArgsFormatter { attachments: &mut *attachments, top: &top, depth: 0 };
+    let formatter = ArgsFormatter { attachments: &mut *attachments, top, depth: 0 };
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, formatter);
-    let result =
-        value.serialize(ArgsSerializer { json: &mut serializer, top: &top, is_array: is_array::<T> });
+    let result = value.serialize(ArgsSerializer { json: &mut serializer, top, is_array: is_array::<T> });
     match result {
-        Ok(()) => Ok(top.count.get()),
+        Ok(()) => Ok(()),
         Err(cause) => {
             json.truncate(before.0);
             attachments.truncate(before.1);
@@ -93,6 +118,16 @@ struct Top {
     count: Cell<usize>,
     /// It is a tuple, whose brackets are not written.
     bare: Cell<bool>,
+    /// A `Result` is what it holds.
+    sees_results: bool,
+    /// It is an `Err`.
+    failed: Cell<bool>,
+}
+
+impl Default for Top {
+    fn default() -> Self {
+        Self { count: Cell::new(1), bare: Cell::new(false), sees_results: false, failed: Cell::new(false) }
+    }
 }
 
 /// Compact JSON without the brackets of an outermost tuple, and with binary put aside.
@@ -237,6 +272,14 @@ impl<'s, 'a> Serializer for ArgsSerializer<'s, 'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Self::Error> {
+        match (self.top.sees_results && name == "Result", variant) {
+            (true, "Ok") => return value.serialize(Self { is_array: is_array::<T>, ..self }),
+            (true, "Err") => {
+                self.top.failed.set(true);
+                return value.serialize(self.json);
+            }
+            _ => {}
+        }
         self.json.serialize_newtype_variant(name, index, variant, value)
     }
 

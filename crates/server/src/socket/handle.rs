@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Extensions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirebird_engine::{CloseReason, Handshake, Millis, SendError, Session, TransportKind};
+use wirebird_engine::{CloseReason, Handshake, SendError, Session, TransportKind};
 use wirebird_proto::socket_io::RawArgs;
 
 use super::SocketInner;
@@ -21,6 +21,7 @@ use crate::guard;
 use crate::id::SocketId;
 use crate::namespace::Namespace;
 use crate::operator::Operator;
+use crate::options::millis;
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::room::{IntoRooms, Room};
@@ -136,7 +137,7 @@ impl Socket {
     }
 
     /// Emits an event whose acknowledgement is handed to `sink`, once, from any thread. `None` waits until the socket
-    /// is disconnected.
+    /// is disconnected. The sink is told at once when the socket is gone or owes too many already.
     ///
     /// # Errors
     /// As [`Socket::emit_raw`]; the sink is then not called.
@@ -148,19 +149,15 @@ impl Socket {
         sink: AckSink,
     ) -> Result<AckHandle, EmitError> {
         let encoded = Encoded::raw_event(event.as_ref(), args)?;
-        let id = self.emit_expecting(encoded, timeout, sink);
-        Ok(AckHandle { socket: Arc::downgrade(&self.0), id })
-    }
-
-    pub(crate) fn emit_expecting(
-        &self,
-        encoded: Encoded,
-        timeout: Option<Duration>,
-        sink: AckSink,
-    ) -> Option<u64> {
-        let id = self.0.expect_ack(sink, timeout.map(|timeout| timeout.as_millis() as Millis))?;
-        let _ = self.0.send(encoded.into_event(&self.0.namespace.name, Some(id)));
-        Some(id)
+        self.0.core.check_attachments(event.as_ref(), &encoded);
+        let Some(id) = self.0.expect_ack(sink, timeout.map(millis)) else {
+            return Ok(AckHandle { socket: Arc::downgrade(&self.0), id: None });
+        };
+        let message = encoded.into_event(&self.0.namespace.name, Some(id));
+        if self.0.send(message) == Err(SendError::Full) && self.0.take_ack(id).is_some() {
+            return Err(EmitError::Full);
+        }
+        Ok(AckHandle { socket: Arc::downgrade(&self.0), id: Some(id) })
     }
 
     /// Resolves when the client's queue has room (is at most half full), or when the client is gone. For senders that

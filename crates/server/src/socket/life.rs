@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use wirebird_engine::{Expire, Millis, Outgoing};
+use wirebird_engine::{Expire, Millis, Outgoing, SendError};
 use wirebird_proto::socket_io::{HeaderKind, RawArgs};
 
-use super::{Socket, SocketInner};
+use super::{Gate, Socket, SocketInner};
 use crate::acks::{AckResult, AckSink};
 use crate::dispatch::{AckSender, Completion, IncomingEvent};
-use crate::error::{AckError, ConnectError};
+use crate::error::{AckError, ConnectError, EmitError};
 use crate::guard;
-use crate::mailbox::{Job, QueuedEvent, Stage};
+use crate::mailbox::{Accepted, Job, QueuedEvent, Stage};
+use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
 
@@ -47,24 +48,31 @@ impl SocketInner {
 
     /// The connect handler accepted.
     pub(crate) fn accept(self: &Arc<Self>, extra: Option<serde_json::Map<String, serde_json::Value>>) {
-        let left = self.mailbox.lock().reason();
-        // Disconnected by its own connect handler: that is a refusal.
-        if left == Some(DisconnectReason::ServerDisconnect) {
-            return self.refuse(ConnectError::rejected());
+        let accepted = {
+            let mut mailbox = self.mailbox.lock();
+            let accepted = mailbox.accept();
+            if accepted == Accepted::Open {
+                self.namespace.count_connected();
+            }
+            accepted
+        };
+        match accepted {
+            Accepted::Over => return,
+            // Disconnected by its own connect handler: that is a refusal.
+            Accepted::Disconnected => return self.refuse(ConnectError::rejected()),
+            Accepted::Open | Accepted::Left(_) => {}
         }
-        if !self.mailbox.lock().accept() {
-            return;
+        tracing::debug!(target: "wirebird::socketio", nsp = %self.namespace.name, sid = %self.id, "connected");
+        if let Some(observer) = &self.core.observer {
+            guard("observer", || observer.connected(&Socket(self.clone())));
         }
-        if left.is_none() {
+        if let Accepted::Left(reason) = accepted {
+            self.begin_end(reason);
+        } else {
             // In order: an earlier socket of this client and namespace may have its farewell still to come.
             let connect = self.connect_packet(extra);
             self.in_order(move |socket| socket.open_gate(connect));
         }
-        self.namespace.count_connected();
-        if let Some(observer) = &self.core.observer {
-            guard("observer", || observer.connected(&Socket(self.clone())));
-        }
-        tracing::debug!(target: "wirebird::socketio", nsp = %self.namespace.name, sid = %self.id, "connected");
         self.client.connect_done(true);
         self.pump();
     }
@@ -87,9 +95,12 @@ impl SocketInner {
         } else {
             control(HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
         };
-        self.shut_gate(Some(farewell));
-        self.client.unresolved(dropped);
+        // Forgotten first: the client may connect anew as soon as it has its answer.
         self.client.forget(self, true);
+        if self.shut_gate() != Gate::Shut {
+            self.say_goodbye(farewell);
+        }
+        self.client.unresolved(dropped);
         self.remove();
         self.client.connect_done(false);
     }
@@ -165,6 +176,22 @@ impl SocketInner {
         }
     }
 
+    /// Sends the packet that `make` makes of an id, and hands its acknowledgement to `sink`, or why there is none.
+    pub(crate) fn emit_expecting(
+        self: &Arc<Self>,
+        sink: AckSink,
+        timeout: Option<Millis>,
+        make: impl FnOnce(u64) -> Outgoing,
+    ) -> Option<u64> {
+        let id = self.expect_ack(sink, timeout)?;
+        if self.send(make(id)) == Err(SendError::Full)
+            && let Some(sink) = self.take_ack(id)
+        {
+            resolve(sink, Err(AckError::Emit(EmitError::Full)));
+        }
+        Some(id)
+    }
+
     pub(crate) fn acknowledged(&self, id: u64, args: RawArgs) {
         match self.take_ack(id) {
             Some(sink) => resolve(sink, Ok(args)),
@@ -203,37 +230,55 @@ impl SocketInner {
             mailbox.stage()
         };
         if stage == Stage::Connecting {
-            // Its connect handler is still at it; what happens then is up to its answer.
+            // Its connect handler is still at it, or has not begun; what happens then is up to its answer.
             if reason != DisconnectReason::ServerDisconnect {
                 self.client.forget(self, false);
-                self.shut_gate(None);
+                self.shut_gate();
+                if self.client.withdraw(self) {
+                    let dropped = self.mailbox.lock().end();
+                    self.client.unresolved(dropped);
+                    self.remove();
+                }
             }
+            self.fail_acks();
             return true;
         }
+        self.namespace.count_disconnected();
+        self.begin_end(reason);
+        self.pump();
+        true
+    }
+
+    /// From now on nothing reaches the client, and nothing is expected of it.
+    fn begin_end(self: &Arc<Self>, reason: DisconnectReason) {
         self.client.forget(self, reason == DisconnectReason::ServerDisconnect);
         self.namespace.rooms.freeze(self);
         if let Some(observer) = &self.core.observer {
             guard("observer", || observer.disconnected(&Socket(self.clone()), reason));
         }
-        let sinks = self.acks.lock().close();
         if reason == DisconnectReason::ServerDisconnect {
             let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
-            self.in_order(move |socket| {
-                socket.shut_gate(Some(farewell));
-            });
+            self.in_order(move |socket| socket.shut_gate_after(farewell));
         } else {
-            self.shut_gate(None);
+            self.shut_gate();
         }
+        self.fail_acks();
+        if !self.mailbox.lock().is_idle() {
+            let engine = self.session.engine();
+            engine.schedule(
+                engine.now() + millis(self.core.options.disconnect_grace),
+                self.me.clone(),
+                GRACE,
+            );
+        }
+    }
+
+    /// Acknowledgements will not come any more.
+    fn fail_acks(&self) {
+        let sinks = self.acks.lock().close();
         for sink in sinks {
             resolve(sink, Err(AckError::Disconnected));
         }
-        let engine = self.session.engine();
-        let grace = self.core.options.disconnect_grace.as_millis() as Millis;
-        if !self.mailbox.lock().is_idle() {
-            engine.schedule(engine.now() + grace, self.me.clone(), GRACE);
-        }
-        self.pump();
-        true
     }
 
     fn give_up_waiting(self: Arc<Self>) {
@@ -252,7 +297,6 @@ impl SocketInner {
     pub(crate) fn disconnect_done(self: &Arc<Self>) {
         let dropped = self.mailbox.lock().end();
         self.client.unresolved(dropped);
-        self.namespace.count_disconnected();
         self.remove();
     }
 
@@ -260,10 +304,7 @@ impl SocketInner {
     fn remove(self: &Arc<Self>) {
         self.namespace.rooms.freeze(self);
         self.namespace.sockets.remove(&self.id);
-        let sinks = self.acks.lock().close();
-        for sink in sinks {
-            resolve(sink, Err(AckError::Disconnected));
-        }
+        self.fail_acks();
         self.membership.lock().clear();
         let data = std::mem::take(&mut *self.data.lock());
         drop(data);

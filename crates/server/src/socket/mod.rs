@@ -35,6 +35,14 @@ pub(crate) enum Gate {
     Shut,
 }
 
+/// What waits for the gate to open.
+#[derive(Default)]
+struct Held {
+    messages: Vec<Outgoing>,
+    /// The last message says goodbye: the gate shuts behind it.
+    ends: bool,
+}
+
 pub(crate) struct SocketInner {
     pub(crate) id: SocketId,
     pub(crate) core: Arc<Core>,
@@ -46,8 +54,7 @@ pub(crate) struct SocketInner {
     /// What the client sent along with its CONNECT packet: a JSON object.
     pub(crate) auth: Option<ByteString>,
     gate: AtomicU8,
-    /// What waits for the gate to open.
-    held: Mutex<Vec<Outgoing>>,
+    held: Mutex<Held>,
     /// The last broadcast that looked at this socket.
     mark: AtomicU64,
     pub(crate) mailbox: Mutex<Mailbox>,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use wirebird_engine::{Outgoing, SendError};
 
 use super::{Gate, SocketInner};
+use crate::guard;
 use crate::shard::Op;
 
 impl SocketInner {
@@ -67,7 +68,7 @@ impl SocketInner {
         if let Some(observer) = &self.core.observer
             && let Some(socket) = self.handle()
         {
-            observer.packet_sent(&socket, message);
+            guard("observer", || observer.packet_sent(&socket, message));
         }
         send(self, message.clone())
     }
@@ -75,11 +76,12 @@ impl SocketInner {
     fn hold(&self, message: Outgoing) -> Result<(), SendError> {
         let mut held = self.held.lock();
         match self.gate() {
+            Gate::Held if held.ends => Err(SendError::Closed),
             Gate::Held => {
-                if held.len() >= self.session.engine().config().send_queue.max_packets {
+                if held.messages.len() >= self.session.engine().config().send_queue.max_packets {
                     return Err(SendError::Full);
                 }
-                held.push(message);
+                held.messages.push(message);
                 Ok(())
             }
             // It opened or shut since we looked.
@@ -93,30 +95,58 @@ impl SocketInner {
 
     /// Sends the CONNECT packet and everything that was held for it.
     pub(crate) fn open_gate(&self, connect: Outgoing) {
-        let mut held = self.held.lock();
         if self.gate() != Gate::Held {
             return;
         }
-        for message in std::iter::once(connect).chain(std::mem::take(&mut *held)) {
-            if self.session.send(message).is_err() {
+        let mut messages = vec![connect];
+        loop {
+            // Without the lock: sending may call code of the application. What comes meanwhile is held, too.
+            for message in messages {
+                let _ = self.observe_sent(&message, |socket, message| socket.session.send_later(message));
+            }
+            let mut held = self.held.lock();
+            messages = std::mem::take(&mut held.messages);
+            if self.gate() != Gate::Held {
+                break;
+            }
+            if messages.is_empty() {
+                let gate = if held.ends { Gate::Shut } else { Gate::Open };
+                self.gate.store(gate as u8, Ordering::Release);
                 break;
             }
         }
-        self.gate.store(Gate::Open as u8, Ordering::Release);
+        self.session.flush();
     }
 
-    /// Nothing goes out any more, but for `farewell`. Returns whether the gate was open.
-    pub(crate) fn shut_gate(&self, farewell: Option<Outgoing>) -> bool {
+    /// Nothing goes out any more.
+    pub(crate) fn shut_gate(&self) -> Gate {
         let mut held = self.held.lock();
         let before = self.gate();
         self.gate.store(Gate::Shut as u8, Ordering::Release);
-        *held = Vec::new();
+        let dropped = std::mem::take(&mut held.messages);
         drop(held);
-        if let Some(farewell) = farewell
-            && before != Gate::Shut
-        {
-            let _ = self.session.send(farewell);
+        drop(dropped);
+        before
+    }
+
+    /// Nothing goes out any more but a goodbye. If the CONNECT packet is about to be sent, that comes first.
+    pub(crate) fn shut_gate_after(&self, farewell: Outgoing) {
+        let mut held = self.held.lock();
+        match self.gate() {
+            Gate::Held => {
+                held.messages.push(farewell);
+                held.ends = true;
+            }
+            Gate::Open => {
+                self.gate.store(Gate::Shut as u8, Ordering::Release);
+                drop(held);
+                self.say_goodbye(farewell);
+            }
+            Gate::Shut => {}
         }
-        before == Gate::Open
+    }
+
+    pub(crate) fn say_goodbye(&self, farewell: Outgoing) {
+        let _ = self.observe_sent(&farewell, |socket, message| socket.session.send(message));
     }
 }

@@ -142,3 +142,17 @@ fn values_share_their_buffers() {
 fn data_that_looks_like_a_placeholder_stays() {
     check(&serde_json::json!({ "_placeholder": true, "num": 9 }), 1, r#"{"_placeholder":true,"num":9}"#);
 }
+
+#[test]
+fn an_outcome_sees_through_results() {
+    fn outcome(value: impl Serialize) -> (bool, String) {
+        let mut json = Vec::new();
+        let good = super::encode_outcome(&value, &mut json, &mut Vec::new()).unwrap();
+        (good, String::from_utf8(json).unwrap())
+    }
+    assert_eq!(outcome(Ok::<_, &str>((1, "a"))), (true, r#"1,"a""#.into()));
+    assert_eq!(outcome(Ok::<_, &str>(())), (true, String::new()));
+    assert_eq!(outcome(Err::<u8, _>("bad")), (false, r#""bad""#.into()));
+    assert_eq!(outcome(Err::<u8, _>((1, 2))), (false, "[1,2]".into()));
+    assert_eq!(outcome(7), (true, "7".into()));
+}
