@@ -136,7 +136,8 @@ end_children() {
 # start LOG COMMAND: starts a server, sets `pid`, and `address` to what it prints.
 start() {
     local log=$1 command=$2
-    bash -c "exec $command" >"$log.out" 2>"$log.err" &
+    : >"$log.out" # it must be there before the shell in the background gets to it
+    bash -c "exec $command" >>"$log.out" 2>"$log.err" &
     pid=$!
     children+=("$pid")
     for _ in $(seq 600); do

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "localhost:3000".into());
     let listener = tokio::net::TcpListener::bind(addr).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    socket_io().serve_with_fallback(listener, Arc::new(EngineIo::new()?)).await?;
+    socket_io().serve_with_fallback(listener, EngineIo::new()?).await?;
     Ok(())
 }
 

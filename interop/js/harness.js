@@ -35,7 +35,7 @@ const MODES = chosen("WIREBIRD_MODES", Object.keys(TRANSPORTS));
 const VERSIONS = chosen("WIREBIRD_CLIENTS", Object.keys(CLIENTS));
 
 /** How long a condition may take before the test fails. Generous: it is only ever waited for in full by a failure. */
-const PATIENCE = 10_000;
+const PATIENCE = 20_000;
 const TEST_TIMEOUT = 60_000;
 
 /**

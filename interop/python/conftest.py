@@ -21,7 +21,7 @@ import socketio
 URL = os.environ.get("WIREBIRD_URL", "").rstrip("/")
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 MODES = [mode for mode in os.environ.get("WIREBIRD_MODES", "").split(",") if mode] or list(TRANSPORTS)
-PATIENCE = 10
+PATIENCE = 20
 
 # A Python client takes at most 16 packets out of one polling response and drops the connection above
 # that. One test keeps this limit, the others are not about it.
@@ -35,7 +35,8 @@ def until(condition, what):
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
+        if time.monotonic() > end:
+            pytest.fail(f"not within {PATIENCE} s: {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
@@ -87,7 +88,9 @@ class Peer:
         return [args for name, args in list(self.inbox[namespace]) if name == event]
 
     def wait_for(self, event, count=1, namespace="/"):
-        until(lambda: len(self.received(event, namespace)) >= count, f"{count} x {event}")
+        until(lambda: len(self.received(event, namespace)) >= count,
+              lambda: f"{count} x {event}; what came: {len(self.received(event, namespace))} of them, "
+                      f"and at the end {self.inbox[namespace][-3:]}")
         return self.received(event, namespace)
 
     def server_reason(self, sid):

@@ -34,6 +34,10 @@ ui['sign-in-form'].addEventListener('submit', (event) => {
 ui.name.addEventListener('input', () => nameError(''));
 ui['sign-out'].addEventListener('click', () => signOut());
 
+// Without a goodbye, a page that ends between two polls would keep its name until the ping timeout.
+addEventListener('pagehide', () => socket?.disconnect());
+addEventListener('pageshow', (event) => event.persisted && socket?.connect());
+
 function signIn(name, { retries = 0 } = {}) {
   nameError('');
   signInBusy(true);

@@ -300,7 +300,8 @@ export class Socket extends Emitter {
     this.#active = false;
     clearTimeout(this.#retryTimer);
     this.#retryTimer = 0;
-    if (this.connected) this.#write(DISCONNECT);
+    // Polling says goodbye with a packet of the session, in the one request that it may make at a time.
+    if (this.transport === 'websocket') this.#write(DISCONNECT);
     this.#engine?.close('io client disconnect', { polite: true });
     return this;
   }

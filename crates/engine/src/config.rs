@@ -292,8 +292,7 @@ mod tests {
 
     #[test]
     fn the_path_has_one_form() {
-        let mut config = Config::default();
-        config.path = "ws/".into();
+        let config = Config { path: "ws/".into(), ..Config::default() };
         assert_eq!(config.validated().unwrap().path, "/ws");
     }
 

@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use wirebird_proto::origin::{is_same_origin, validate_allowed_origin};
 
 use crate::config::ConfigError;
+use crate::engine::guard;
 use crate::gate::Decision;
 use crate::handshake::Forwarded;
 
@@ -38,6 +39,7 @@ pub enum Origins {
     #[default]
     Same,
     /// Exactly these, each as a browser sends it: `https://example.com`, with the port if it is not the scheme's own.
+    /// `*` among them is any.
     List(Vec<String>),
     /// Any. The reply names the origin, so cookies work too.
     Any,
@@ -118,10 +120,10 @@ impl Cors {
         let text = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         let (allowed, expected) = match &self.origins {
             Origins::Any => (true, String::new()),
-            Origins::List(list) => (list.contains(&text), list.join(", ")),
+            Origins::List(list) => (list.iter().any(|o| *o == text || o == "*"), list.join(", ")),
             Origins::Check(check) => {
                 let (decision, pending) = Decision::new();
-                check.check(&text, headers, decision);
+                guard(|| check.check(&text, headers, decision));
                 (pending.decided().await.is_ok(), "the application's check".into())
             }
             Origins::Same | Origins::Disabled => {
@@ -162,6 +164,11 @@ impl Cors {
 }
 
 impl CorsHeaders {
+    /// Those of a response to an origin that is refused.
+    pub(crate) fn refused() -> Self {
+        Self { vary: true, ..Self::default() }
+    }
+
     /// Adds the headers to a response.
     pub(crate) fn apply(&self, response: &mut HeaderMap) {
         if self.vary {

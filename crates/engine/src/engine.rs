@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -84,8 +85,8 @@ pub(crate) struct Shared {
     emptied: Notify,
     told_to_close: Notify,
     dropped: AtomicU64,
-    /// When a refused origin was last logged, so that a flood of them is not a flood of logs.
-    pub(crate) refused_origins: Mutex<Vec<(String, Instant)>>,
+    /// What was refused and logged, and when, so that a flood of it is not a flood of logs.
+    pub(crate) logged: Mutex<Vec<(String, Instant)>>,
 }
 
 impl Engine {
@@ -107,7 +108,7 @@ impl Engine {
             emptied: Notify::new(),
             told_to_close: Notify::new(),
             dropped: AtomicU64::new(0),
-            refused_origins: Mutex::default(),
+            logged: Mutex::default(),
         });
         Ok(Self { shared })
     }
@@ -320,10 +321,7 @@ impl Shared {
 
     fn announce(&self, session: &Arc<Session>) {
         tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
-        let call = std::panic::AssertUnwindSafe(|| self.handler.open(session));
-        if std::panic::catch_unwind(call).is_err() {
-            tracing::error!(target: "wirebird::engineio", "a handler of the engine panicked");
-        }
+        guard(|| self.handler.open(session));
     }
 
     pub(crate) fn forget(&self, id: Id) {
@@ -336,6 +334,13 @@ impl Shared {
         if messages > 0 {
             self.dropped.fetch_add(messages as u64, Ordering::Relaxed);
         }
+    }
+}
+
+/// Runs code of the layer above; a panic in it ends there.
+pub(crate) fn guard(code: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(code)).is_err() {
+        tracing::error!(target: "wirebird::engineio", "a handler of the engine panicked");
     }
 }
 

@@ -120,7 +120,7 @@ mod tests {
         let timers = Timers::default();
         let log = Arc::new(Log(Mutex::default()));
         for at in [50, 10, 30] {
-            timers.schedule(at, Arc::downgrade(&log), at);
+            timers.schedule(at, Arc::<Log>::downgrade(&log), at);
         }
         timers.expire_due(9);
         assert!(log.0.lock().is_empty());
@@ -134,7 +134,7 @@ mod tests {
     fn an_owner_that_is_gone_is_skipped() {
         let timers = Timers::default();
         let log = Arc::new(Log(Mutex::default()));
-        timers.schedule(1, Arc::downgrade(&log), 1);
+        timers.schedule(1, Arc::<Log>::downgrade(&log), 1);
         drop(log);
         timers.expire_due(100);
     }

@@ -363,8 +363,7 @@ async fn the_cookie_comes_once() {
     let mut http = Http::connect(server.addr).await;
     let response = Ws::handshake(&mut http, WEBSOCKET, &[]).await;
     let set = response.header("set-cookie").unwrap().to_owned();
-    let (stream, _) = http.into_parts();
-    let open = Ws::on(stream).text().await;
+    let open = Ws::of(http).text().await;
     assert!(set.ends_with(attributes));
     let id = set.strip_prefix("io=").unwrap().split(';').next().unwrap();
     assert!(open.contains(&format!(r#""sid":"{id}""#)), "the cookie names the session: {set} {open}");

@@ -1,7 +1,7 @@
 //! What all parts of a server share; the engine's sessions report to it.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytestring::ByteString;
@@ -22,9 +22,13 @@ use crate::options::Options;
 use crate::packet::Encoded;
 use crate::router::Router;
 use crate::shard::Shards;
+use crate::socket::SocketInner;
 
 /// Binary attachments that current JavaScript clients accept in one packet.
 const CLIENT_ATTACHMENTS: usize = 10;
+
+/// The fewest namespaces among which those that nobody uses are looked for.
+const SWEEP: usize = 256;
 
 pub(crate) struct Core {
     pub(crate) options: Options,
@@ -41,6 +45,9 @@ pub(crate) struct Core {
     pub(crate) events: AtomicUsize,
     dispatcher: RwLock<Arc<dyn Dispatcher>>,
     runtime: OnceLock<Handle>,
+    stopped: AtomicBool,
+    /// With how many namespaces those that nobody uses are looked for.
+    sweep_at: AtomicUsize,
     broadcasts: AtomicU64,
     /// Events that have been warned of.
     warned: Mutex<HashSet<Box<str>>>,
@@ -60,6 +67,8 @@ impl Core {
             events: AtomicUsize::new(0),
             dispatcher: RwLock::new(Arc::new(Router)),
             runtime: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+            sweep_at: AtomicUsize::new(SWEEP),
             broadcasts: AtomicU64::new(0),
             warned: Mutex::default(),
             me: me.clone(),
@@ -77,7 +86,8 @@ impl Core {
     }
 
     pub(crate) fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        *self.dispatcher.write() = dispatcher;
+        let before = std::mem::replace(&mut *self.dispatcher.write(), dispatcher);
+        drop(before);
     }
 
     pub(crate) fn next_broadcast(&self) -> u64 {
@@ -117,8 +127,26 @@ impl Core {
         let known = self.namespaces.get(name).map(|entry| entry.value().clone());
         match known.filter(|namespace| namespace.is_registered()) {
             Some(namespace) => Some(namespace),
-            None => self.options.namespaces.allows(name, handshake).then(|| self.namespace(name)),
+            None => self.options.namespaces.allows(name, handshake).then(|| {
+                self.sweep_namespaces();
+                self.namespace(name)
+            }),
         }
+    }
+
+    /// Forgets the namespaces that could not be forgotten at once, because the application held on to a socket that
+    /// had been in them. Done whenever their number has doubled.
+    fn sweep_namespaces(&self) {
+        if self.namespaces.len() < self.sweep_at.load(Ordering::Relaxed) {
+            return;
+        }
+        self.namespaces.retain(|name, namespace| {
+            *name == "/"
+                || namespace.is_registered()
+                || !namespace.sockets.is_empty()
+                || Arc::strong_count(namespace) > 1
+        });
+        self.sweep_at.store(SWEEP.max(2 * self.namespaces.len()), Ordering::Relaxed);
     }
 
     /// Forgets a namespace that only existed because a client asked for it, and that nobody is in.
@@ -133,6 +161,20 @@ impl Core {
     /// Whether any socket is left, in whatever stage.
     pub(crate) fn has_sockets(&self) -> bool {
         self.namespaces.iter().any(|namespace| !namespace.sockets.is_empty())
+    }
+
+    /// The server has closed: handlers that still run are not waited for, and no other is called.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        let namespaces: Vec<_> = self.namespaces.iter().map(|entry| entry.value().clone()).collect();
+        for namespace in namespaces {
+            let sockets: Vec<_> = namespace.sockets.iter().map(|entry| entry.value().clone()).collect();
+            sockets.iter().for_each(SocketInner::abandon);
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     fn client(session: &Session) -> Option<Arc<Client>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use serde::Serialize;
+use wirebird_engine::SendError;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
@@ -134,11 +135,11 @@ impl AckSender {
     /// not ask for one, or is gone.
     ///
     /// # Errors
-    /// When `data` cannot be put into a packet.
+    /// When `data` cannot be put into a packet, or the client's queue is full and the policy is to refuse.
     pub fn send(self, data: impl Serialize) -> Result<(), EmitError> {
         if self.id.is_some() {
             let encoded = Encoded::args(&data)?;
-            self.send_encoded(encoded);
+            return self.send_encoded(encoded);
         }
         Ok(())
     }
@@ -149,7 +150,7 @@ impl AckSender {
     /// As [`AckSender::send`].
     pub fn send_values(self, values: &[Value]) -> Result<(), EmitError> {
         if self.id.is_some() {
-            self.send_encoded(Encoded::values(values)?);
+            return self.send_encoded(Encoded::values(values)?);
         }
         Ok(())
     }
@@ -157,13 +158,21 @@ impl AckSender {
     /// Sends the acknowledgement with arguments that are encoded already.
     pub fn send_raw(self, args: &RawArgs) {
         if self.id.is_some() {
-            self.send_encoded(Encoded::raw_args(args));
+            let _ = self.send_encoded(Encoded::raw_args(args));
         }
     }
 
-    pub(crate) fn send_encoded(self, encoded: Encoded) {
-        if let Some(id) = self.id {
-            let _ = self.socket.send(encoded.into_ack(&self.socket.namespace.name, id));
+    pub(crate) fn send_encoded(self, encoded: Encoded) -> Result<(), EmitError> {
+        let Some(id) = self.id else { return Ok(()) };
+        match self.socket.send(encoded.into_ack(&self.socket.namespace.name, id)) {
+            Err(SendError::Full) => {
+                tracing::warn!(
+                    target: "wirebird::socketio",
+                    nsp = %self.socket.namespace.name, id, "an acknowledgement is lost: the client's queue is full"
+                );
+                Err(EmitError::Full)
+            }
+            _ => Ok(()),
         }
     }
 }

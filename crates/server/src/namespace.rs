@@ -145,7 +145,8 @@ impl Namespace {
 
     /// Hands everything of this namespace to a dispatcher instead of handlers.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        *self.inner.dispatcher.write() = Some(dispatcher);
+        let before = self.inner.dispatcher.write().replace(dispatcher);
+        drop(before);
     }
 
     // ---- sending ----

@@ -12,6 +12,7 @@ use wirebird_proto::socket_io::RawArgs;
 use crate::ack::BroadcastWithAck;
 use crate::adapter::{Operation, Target};
 use crate::error::{EmitError, RoomError};
+use crate::guard;
 use crate::members::Snapshot;
 use crate::namespace::Namespace;
 use crate::packet::Encoded;
@@ -99,7 +100,9 @@ impl Operator {
         self.namespace.core.check_attachments(event, &encoded);
         if let Some(adapter) = self.adapter() {
             let args = encoded.to_raw_args(event)?;
-            adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args });
+            guard("adapter", || {
+                adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args })
+            });
         }
         self.broadcast(encoded.into_event(&self.namespace.inner.name, None));
         Ok(())
@@ -181,6 +184,11 @@ impl Operator {
         self.participants().into_iter().filter(|socket| socket.is_connected()).map(Socket).collect()
     }
 
+    /// The sockets that actions are for: those too whose connect handlers have not answered yet.
+    fn affected(&self) -> impl Iterator<Item = Socket> {
+        self.participants().into_iter().map(Socket)
+    }
+
     fn participants(&self) -> Vec<Arc<SocketInner>> {
         let inner = &self.namespace.inner;
         let mut seen = HashSet::new();
@@ -208,9 +216,11 @@ impl Operator {
     pub fn join(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
         if let Some(adapter) = self.adapter() {
-            adapter.publish(Operation::Join { target: self.target(), rooms: rooms.clone() });
+            guard("adapter", || {
+                adapter.publish(Operation::Join { target: self.target(), rooms: rooms.clone() })
+            });
         }
-        for socket in self.sockets() {
+        for socket in self.affected() {
             for room in &rooms {
                 if let Err(error @ RoomError::TooMany) = socket.join(room) {
                     tracing::warn!(target: "wirebird::socketio", %error, "a socket cannot join a room");
@@ -223,9 +233,11 @@ impl Operator {
     pub fn leave(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
         if let Some(adapter) = self.adapter() {
-            adapter.publish(Operation::Leave { target: self.target(), rooms: rooms.clone() });
+            guard("adapter", || {
+                adapter.publish(Operation::Leave { target: self.target(), rooms: rooms.clone() })
+            });
         }
-        for socket in self.sockets() {
+        for socket in self.affected() {
             for room in &rooms {
                 socket.leave(room);
             }
@@ -244,9 +256,9 @@ impl Operator {
 
     fn disconnect_all(&self, close: bool) {
         if let Some(adapter) = self.adapter() {
-            adapter.publish(Operation::Disconnect { target: self.target(), close });
+            guard("adapter", || adapter.publish(Operation::Disconnect { target: self.target(), close }));
         }
-        for socket in self.sockets() {
+        for socket in self.affected() {
             if close {
                 socket.disconnect_transport();
             } else {

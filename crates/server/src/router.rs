@@ -110,16 +110,15 @@ fn acknowledge(context: &EventContext, ack: Acknowledgement) {
     if let Some(encoded) = ack.0
         && let Some(sender) = context.take_ack()
     {
-        sender.send_encoded(encoded);
+        let _ = sender.send_encoded(encoded);
     }
 }
 
 /// A handler failed: the namespace's error handler is told, else that of all namespaces, else the log.
 fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Option<Completion>) {
-    let namespace = context.socket().0.namespace.clone();
-    let handler: Option<Arc<ErrorFn>> =
-        namespace.handlers.table().error.clone().or_else(|| core.default_error.table().error.clone());
-    let Some(handler) = handler else { return log(&context, &error) };
+    let own = context.socket().0.namespace.handlers.table().error.clone();
+    let handler: Option<Arc<ErrorFn>> = own.or_else(|| core.default_error.table().error.clone());
+    let Some(handler) = handler.filter(|_| !core.is_stopped()) else { return log(&context, &error) };
     let call = context.clone();
     let span = span(context.socket(), "error");
     task::start(

@@ -1,7 +1,7 @@
 //! The server: what applications hold.
 
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -131,7 +131,7 @@ impl Server {
     pub async fn serve_with_fallback(
         &self,
         listener: TcpListener,
-        fallback: Arc<dyn Fallback>,
+        fallback: impl Fallback,
     ) -> io::Result<()> {
         let served = Listener::new(self.engine.clone()).fallback(fallback);
         wirebird_engine::http::serve(listener, served, self.engine.closing()).await
@@ -184,8 +184,9 @@ impl Server {
                     this.close_within(deadline).await;
                     let _ = done.send(());
                 });
-                // The runtime may be gone already; then there is nothing to wait for.
-                let _ = wait.recv_timeout(deadline + Duration::from_secs(1));
+                // The runtime may be gone already; then there is nothing to wait for, but still something to end.
+                let _ = wait.recv_timeout(deadline.saturating_add(Duration::from_secs(1)));
+                self.stop();
             }
             None => {
                 self.engine.begin_close();
@@ -204,44 +205,67 @@ impl Server {
 
     fn stop(&self) {
         self.engine.stop();
+        self.root.core.stop();
         if let Some(adapter) = self.root.core.adapter.get() {
-            adapter.close();
+            crate::guard("adapter", || adapter.close());
         }
     }
 
     /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after closing the server: for
-    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. A second request ends the wait.
+    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. Signals are waited for from the call on; a
+    /// second one ends the wait. Must be called inside a tokio runtime.
     pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.shutdown_on_signal_within(CLOSE_DEADLINE)
+    }
+
+    /// As [`Server::shutdown_on_signal`], with another deadline for the clients.
+    pub fn shutdown_on_signal_within(&self, deadline: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let mut signals = Signals::new();
         let this = self.clone();
         async move {
-            signal().await;
-            // Whoever asks twice does not want to wait.
+            signals.next().await;
             tokio::select! {
-                () = this.close() => {}
-                () = signal() => {}
+                () = this.close_within(deadline) => {}
+                () = signals.next() => {}
             }
         }
     }
 }
 
-async fn signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending::<()>().await;
-        }
-    };
+/// The signals by which a process is asked to end.
+struct Signals {
     #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => drop(terminate.recv().await),
-            Err(_) => pending().await,
+    streams: Vec<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        // A signal that cannot be waited for is not waited for.
+        Self { streams: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|cx| {
+            let came = self.streams.iter_mut().any(|stream| stream.poll_recv(cx).is_ready());
+            if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
-    };
-    #[cfg(not(unix))]
-    let terminate = pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }
 

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use wirebird_engine::{Outgoing, Session};
 
+use crate::guard;
 use crate::members::Snapshot;
 use crate::socket::SocketInner;
 
@@ -233,7 +234,9 @@ impl Delivery {
                 continue;
             }
             if broadcast.volatile {
-                socket.deliver_volatile(&broadcast.message);
+                guard("delivery", || {
+                    socket.deliver_volatile(&broadcast.message);
+                });
             } else {
                 self.one(socket, broadcast.message.clone());
             }
@@ -243,22 +246,25 @@ impl Delivery {
     fn single(&mut self, op: Op) {
         match op {
             Op::Deliver(socket, message) => self.one(&socket, message),
-            Op::Call(call) => call(),
+            Op::Call(call) => guard("delivery", call),
             Op::Broadcast(_) => {}
         }
     }
 
     fn one(&mut self, socket: &Arc<SocketInner>, message: Outgoing) {
-        if !self.joined {
-            let _ = socket.deliver(message);
-        } else if socket.deliver_later(message) {
-            self.owed.push(socket.session.clone());
-        }
+        // What a delivery wakes may be code of the application.
+        guard("delivery", || {
+            if !self.joined {
+                let _ = socket.deliver(message);
+            } else if socket.deliver_later(message) {
+                self.owed.push(socket.session.clone());
+            }
+        });
     }
 
     fn finish(self) {
         for session in self.owed {
-            session.flush();
+            guard("delivery", || session.flush());
         }
     }
 }

@@ -108,7 +108,9 @@ mod tests {
             None,
             Span::none(),
             || Box::pin(receiver),
-            move |answer| drop(result.send(answer.unwrap().unwrap())),
+            move |answer| {
+                let _ = result.send(answer.unwrap().unwrap());
+            },
         );
         assert!(got.try_recv().is_err());
         sender.send(7).unwrap();
@@ -127,7 +129,14 @@ mod tests {
             Poll::Pending
         });
         let (result, mut got) = oneshot::channel();
-        start(None, Span::none(), || Box::pin(future), move |answer| drop(result.send(answer.unwrap())));
+        start(
+            None,
+            Span::none(),
+            || Box::pin(future),
+            move |answer| {
+                let _ = result.send(answer.unwrap());
+            },
+        );
         assert_eq!(got.try_recv().unwrap(), 5);
     }
 
@@ -143,10 +152,17 @@ mod tests {
                 }
                 sum
             };
-            start(None, Span::none(), || Box::pin(sum), move |sum| drop(done.send(sum.unwrap())));
+            start(
+                None,
+                Span::none(),
+                || Box::pin(sum),
+                move |sum| {
+                    let _ = done.send(sum.unwrap());
+                },
+            );
             std::thread::scope(|scope| {
                 for _ in 0..3 {
-                    scope.spawn(|| (0..10).for_each(|_| drop(sender.send(1))));
+                    scope.spawn(|| (0..10).for_each(|_| assert!(sender.send(1).is_ok())));
                 }
             });
             assert_eq!(wait.recv_timeout(std::time::Duration::from_secs(10)), Ok(30));

@@ -7,7 +7,6 @@ mod rules;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -38,7 +37,7 @@ async fn serve(options: &DemoArgs) -> Result<(), String> {
 
     let io = events::server();
     let closing = tokio::spawn(close_after(asked_to_end, io.clone()));
-    let served = io.serve_with_fallback(listener, Arc::new(assets::Page)).await;
+    let served = io.serve_with_fallback(listener, assets::Page).await;
     served.map_err(|error| format!("the server cannot go on: {error}"))?;
     closing.await.map_err(|error| format!("the server did not close cleanly: {error}"))
 }

@@ -77,9 +77,10 @@ fn preferred(headers: &HeaderMap) -> Option<Format> {
                 "*" => &mut any,
                 _ => continue,
             };
-            let weight =
-                fields.find_map(|f| f.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
-            *slot = Some(weight.unwrap_or(0.0));
+            let weight = fields.find_map(|f| f.strip_prefix("q=").or_else(|| f.strip_prefix("Q=")));
+            // What is no weight is none: better plain than unreadable.
+            let valid = |q: &str| q.parse().ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.0);
+            *slot = Some(weight.map_or(1.0, valid));
         }
     }
     let weight = |explicit: Option<f32>| explicit.or(any).unwrap_or(0.0);

@@ -25,7 +25,7 @@ use crate::stream::WebSocket;
 use crate::transport::TransportKind;
 use respond::Refused;
 
-pub use serve::{Fallback, FallbackBody, Listener, handle, serve};
+pub use serve::{Fallback, FallbackBody, Listener, full, handle, serve};
 
 /// What a request's head asks for.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
         Ok(cors) => cors,
         Err(refused) => {
             respond::log_origin(engine, &refused);
-            return Step::Respond(refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::default()));
+            return Step::Respond(refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::refused()));
         }
     };
     if parts.method == Method::OPTIONS {
@@ -154,7 +154,7 @@ async fn open(
         TransportKind::Polling => None,
     };
     if query.version.as_deref() != Some("4") {
-        respond::log_version(query.version.as_deref());
+        respond::log_version(engine, query.version.as_deref());
         return Err(Refused::VERSION);
     }
     if engine.is_closing() {

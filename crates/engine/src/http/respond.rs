@@ -10,9 +10,9 @@ use http::{Response, StatusCode};
 use crate::cors::{CorsHeaders, OriginRefused};
 use crate::engine::Engine;
 
-/// How long a refused origin is not logged again.
+/// How long what was refused is not logged again.
 const LOG_EVERY: Duration = Duration::from_secs(60);
-/// Refused origins that are remembered for that.
+/// Refusals that are remembered for that.
 const LOG_MEMORY: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -82,14 +82,8 @@ pub(crate) fn preflight(engine: &Engine, request: &HeaderMap, cors: &CorsHeaders
 
 /// Says which origin was refused and what it was compared with, at most once a minute for each.
 pub(crate) fn log_origin(engine: &Engine, refused: &OriginRefused) {
-    let now = Instant::now();
-    {
-        let mut seen = engine.shared().refused_origins.lock();
-        seen.retain(|(_, at)| now.duration_since(*at) < LOG_EVERY);
-        if seen.len() >= LOG_MEMORY || seen.iter().any(|(origin, _)| *origin == refused.origin) {
-            return;
-        }
-        seen.push((refused.origin.clone(), now));
+    if !is_news(engine, &refused.origin) {
+        return;
     }
     tracing::warn!(
         target: "wirebird::engineio",
@@ -99,7 +93,23 @@ pub(crate) fn log_origin(engine: &Engine, refused: &OriginRefused) {
     );
 }
 
-pub(crate) fn log_version(version: Option<&str>) {
+/// Whether something has not been logged within the last minute. What comes from clients must not flood the log.
+fn is_news(engine: &Engine, what: &str) -> bool {
+    let now = Instant::now();
+    let mut seen = engine.shared().logged.lock();
+    seen.retain(|(_, at)| now.duration_since(*at) < LOG_EVERY);
+    let news = seen.len() < LOG_MEMORY && !seen.iter().any(|(other, _)| other == what);
+    if news {
+        seen.push((what.into(), now));
+    }
+    news
+}
+
+/// Says that a client speaks another version, at most once a minute.
+pub(crate) fn log_version(engine: &Engine, version: Option<&str>) {
+    if !is_news(engine, "EIO") {
+        return;
+    }
     tracing::warn!(
         target: "wirebird::engineio",
         version = version.unwrap_or("none"),

@@ -128,6 +128,20 @@ pub trait Fallback: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>>;
 }
 
+impl<F: Fallback + ?Sized> Fallback for Arc<F> {
+    fn call(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
+        (**self).call(request)
+    }
+}
+
+/// A response body that is there as a whole.
+pub fn full(body: impl Into<Bytes>) -> FallbackBody {
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
 /// A listener and what it serves.
 #[derive(Clone)]
 pub struct Listener {
@@ -143,8 +157,8 @@ impl Listener {
 
     /// Lets `fallback` answer what is not for the engine.
     #[must_use]
-    pub fn fallback(mut self, fallback: Arc<dyn Fallback>) -> Self {
-        self.fallback = Some(fallback);
+    pub fn fallback(mut self, fallback: impl Fallback) -> Self {
+        self.fallback = Some(Arc::new(fallback));
         self
     }
 
@@ -157,8 +171,7 @@ impl Listener {
         if let Some(fallback) = &self.fallback {
             return fallback.call(request).await;
         }
-        let body = Full::new(Bytes::from_static(b"Not Found"));
-        let mut response = Response::new(body.map_err(|e| match e {}).boxed_unsync());
+        let mut response = Response::new(full("Not Found"));
         *response.status_mut() = StatusCode::NOT_FOUND;
         let plain = http::HeaderValue::from_static("text/plain");
         response.headers_mut().insert(http::header::CONTENT_TYPE, plain);

@@ -155,7 +155,7 @@ impl Http {
     }
 
     async fn fill(&mut self) -> usize {
-        let mut chunk = [0; 16 << 10];
+        let mut chunk = vec![0; 16 << 10];
         // A reset is an end, too.
         let read = within("a response", self.stream.read(&mut chunk)).await.unwrap_or(0);
         self.buffer.extend_from_slice(&chunk[..read]);

@@ -1,7 +1,7 @@
 //! A server on a real socket, and raw clients for it: HTTP/1.1 and WebSocket frames written byte by byte, so that
 //! tests can break every rule.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod http;
 mod polling;

@@ -49,6 +49,11 @@ impl Ws {
         let response = Self::handshake(&mut http, target, headers).await;
         assert_eq!(response.status, 101, "{}", response.text());
         assert_eq!(response.header("sec-websocket-accept"), Some(ACCEPT));
+        Self::of(http)
+    }
+
+    /// The client on a connection whose handshake is done.
+    pub fn of(http: Http) -> Self {
         let (stream, buffer) = http.into_parts();
         Self { stream, buffer }
     }
@@ -130,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
                 if let Some(frame) = self.buffered() {
                     return Some(frame);
                 }
-                let mut chunk = [0; 64 << 10];
+                let mut chunk = vec![0; 64 << 10];
                 match self.stream.read(&mut chunk).await {
                     Ok(0) | Err(_) => return None,
                     Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),

@@ -19,6 +19,7 @@ use crate::acks::AckSink;
 use crate::error::{EmitError, RoomError};
 use crate::guard;
 use crate::id::SocketId;
+use crate::mailbox::Stage;
 use crate::namespace::Namespace;
 use crate::operator::Operator;
 use crate::options::millis;
@@ -213,10 +214,11 @@ impl Socket {
         left
     }
 
-    /// The rooms it is in, the personal one first.
+    /// The rooms it is in, the personal one first. None when it is gone.
     pub fn rooms(&self) -> Vec<Room> {
+        let own = (self.0.stage() != Stage::Gone).then(|| Room::from(self.id()));
         let membership = self.0.membership.lock();
-        std::iter::once(Room::from(self.id())).chain(membership.names().cloned()).collect()
+        own.into_iter().chain(membership.names().cloned()).collect()
     }
 
     /// Whether it is in a room.
@@ -240,7 +242,12 @@ impl Socket {
 
     /// Keeps an object for this socket; returns the one kept before.
     pub fn set_slot(&self, value: Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<dyn Any + Send + Sync>> {
-        std::mem::replace(&mut *self.0.slot.lock(), value)
+        let before = std::mem::replace(&mut *self.0.slot.lock(), value);
+        if self.0.stage() == Stage::Gone {
+            // The end has passed: nobody else would release it.
+            self.0.release_slot();
+        }
+        before
     }
 
     // ---- the end ----

@@ -300,6 +300,23 @@ impl SocketInner {
         self.remove();
     }
 
+    /// The server has closed: the socket's handlers are not waited for.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        let (stage, dropped) = {
+            let mut mailbox = self.mailbox.lock();
+            (mailbox.stage(), mailbox.end())
+        };
+        match stage {
+            Stage::Gone => return,
+            Stage::Open => self.namespace.count_disconnected(),
+            Stage::Connecting | Stage::Leaving => {}
+        }
+        self.client.forget(self, false);
+        self.client.unresolved(dropped);
+        self.shut_gate();
+        self.remove();
+    }
+
     /// Nothing of the socket is left behind.
     fn remove(self: &Arc<Self>) {
         self.namespace.rooms.freeze(self);
@@ -308,12 +325,16 @@ impl SocketInner {
         self.membership.lock().clear();
         let data = std::mem::take(&mut *self.data.lock());
         drop(data);
+        self.release_slot();
+        self.core.drop_if_unused(&self.namespace);
+    }
+
+    pub(super) fn release_slot(&self) {
         let slot = self.slot.lock().take();
         if let Some(slot) = slot {
             let dispatcher = self.namespace.dispatcher(&self.core);
             guard("released", || dispatcher.released(slot));
         }
-        self.core.drop_if_unused(&self.namespace);
     }
 }
 

@@ -1,0 +1,5 @@
+//! socketioxide with the system's allocator.
+
+fn main() -> std::io::Result<()> {
+    bench_socketioxide::main()
+}

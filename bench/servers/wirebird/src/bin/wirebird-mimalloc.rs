@@ -1,0 +1,8 @@
+//! Wirebird with mimalloc.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::io::Result<()> {
+    bench_wirebird::main()
+}

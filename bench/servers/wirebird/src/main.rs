@@ -1,0 +1,5 @@
+//! Wirebird with the system's allocator.
+
+fn main() -> std::io::Result<()> {
+    bench_wirebird::main()
+}

@@ -1,0 +1,447 @@
+//! Events: which handler runs, in which order, and what becomes of failures.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use support::{Client, Dice, Latch, Log, settle, until};
+use wirebird::extract::{Args, Data, EventContext, EventName, State};
+use wirebird::{Accept, Builder, Concurrency, EmitError, Error, Namespace, Server, Socket};
+
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+fn logged() -> (Builder, Log) {
+    let log = Log::default();
+    (Server::builder().state(log.clone()), log)
+}
+
+/// False, but the compiler does not know.
+fn never() -> bool {
+    std::hint::black_box(false)
+}
+
+/// F-EVT-13, pain 11: a thousand at once, through handlers that wait for random times.
+#[tokio::test(start_paused = true)]
+async fn events_of_one_socket_are_handled_and_acknowledged_in_order() {
+    let (builder, log) = logged();
+    let io = builder.state(Arc::new(Mutex::new(Dice(7)))).build();
+    io.on(
+        "event",
+        async |Data(n): Data<u64>, State(dice): State<Arc<Mutex<Dice>>>, State(log): State<Log>| {
+            let wait = dice.lock().below(4);
+            match wait {
+                0 => {}
+                1 => tokio::task::yield_now().await,
+                _ => tokio::time::sleep(Duration::from_millis(wait)).await,
+            }
+            log.push(n.to_string());
+            n
+        },
+    );
+    let client = Client::open(&io);
+    client.join("/").await;
+    for n in 0..1000 {
+        client.send(format!(r#"2{n}["event",{n}]"#));
+    }
+    for n in 0..1000 {
+        assert_eq!(client.next().await, format!("3{n}[{n}]"));
+    }
+    assert_eq!(log.all(), (0..1000).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+/// F-EVT-13, F-EVT-14
+#[tokio::test]
+async fn concurrent_handlers_overlap_up_to_the_limit_and_begin_in_order() {
+    let (builder, log) = logged();
+    let latch = Latch::default();
+    let io = builder.state(latch.clone()).build();
+    io.concurrency(Concurrency::Concurrent(3));
+    io.on("event", async |Data(n): Data<u32>, State(latch): State<Latch>, State(log): State<Log>| {
+        log.push(n.to_string());
+        latch.wait().await;
+        n
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    for n in 0..5 {
+        client.send(format!(r#"2{n}["event",{n}]"#));
+    }
+    settle().await;
+    assert_eq!(log.all(), ["0", "1", "2"]);
+    latch.open(1);
+    assert_eq!(client.next().await, "30[0]");
+    settle().await;
+    assert_eq!(log.all(), ["0", "1", "2", "3"]);
+    latch.open(4);
+    assert_eq!(client.next_many(4).await.len(), 4);
+}
+
+/// F-EVT-13: in order per socket means that nobody waits for the sockets of others, or for another namespace.
+#[tokio::test]
+async fn a_slow_handler_holds_up_nobody_else() {
+    let io = Server::new();
+    for namespace in [io.of("/"), io.of("/b")] {
+        namespace.on("slow", async || std::future::pending::<()>().await);
+        namespace.on("quick", async || "done");
+    }
+    let (client, other) = (Client::open(&io), Client::open(&io));
+    client.join("/").await;
+    client.join("/b").await;
+    other.join("/").await;
+    client.send(r#"20["slow"]"#);
+    client.send(r#"21["quick"]"#);
+    client.send(r#"2/b,2["quick"]"#);
+    assert_eq!(client.next().await, r#"3/b,2["done"]"#);
+    other.send(r#"23["quick"]"#);
+    assert_eq!(other.next().await, r#"33["done"]"#);
+    settle().await;
+    assert!(client.take().is_empty());
+}
+
+/// F-ACK-12: acknowledgements pass by the events that wait.
+#[tokio::test]
+async fn a_handler_may_wait_for_an_acknowledgement_of_its_own_socket() {
+    let io = Server::new();
+    io.on("ask me", async |socket: Socket| {
+        let mut sum = 0;
+        for _ in 0..3 {
+            sum += socket.emit_with_ack::<i64>("number?", ()).await?;
+        }
+        Ok::<_, Error>(sum)
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    client.send(r#"25["ask me"]"#);
+    client.send(r#"26["ask me"]"#);
+    for id in 0..6 {
+        let mut packet = client.next().await;
+        if packet.starts_with('3') {
+            assert_eq!(packet, "35[3]");
+            packet = client.next().await;
+        }
+        assert_eq!(packet, format!(r#"2{id}["number?"]"#));
+        client.send(format!("3{id}[{}]", id % 3));
+    }
+    assert_eq!(client.next().await, "36[3]");
+}
+
+/// F-EVT-11, AB2: nobody but the server calls the connect and disconnect handlers.
+#[tokio::test]
+async fn reserved_names_close_the_client_and_call_no_handler() {
+    for name in RESERVED.into_iter().chain([r"\u0063onnect"]) {
+        let (builder, log) = logged();
+        let io = builder.build();
+        io.on_connect(async |State(log): State<Log>| log.push("connect"));
+        io.fallback(async |name: EventName, State(log): State<Log>| log.push(name.to_string()));
+        io.any_namespace().fallback(async |State(log): State<Log>| log.push("any"));
+        io.on_disconnect(async |reason: wirebird::DisconnectReason, State(log): State<Log>| {
+            log.push(format!("disconnect {reason}"));
+        });
+        let client = Client::open(&io);
+        client.join("/").await;
+        client.send(format!(r#"20["{name}",{{"REMOTE_ADDR":"::1"}}]"#));
+        client.closed().await;
+        assert_eq!(log.wait(2).await, ["connect", "disconnect parse error"], "{name}");
+    }
+}
+
+/// F-EVT-12
+#[tokio::test]
+async fn emitting_a_reserved_name_is_an_error_at_the_call() {
+    let io = Server::new();
+    let client = Client::open(&io);
+    let id = client.join("/").await;
+    let socket = io.socket(id.as_str()).unwrap();
+    for name in RESERVED {
+        assert!(matches!(socket.emit(name, ()), Err(EmitError::ReservedName(n)) if n == name));
+        assert!(socket.emit_raw(name, &wirebird::RawArgs::empty()).is_err());
+        assert!(socket.emit_volatile(name, ()).is_err());
+        assert!(io.emit(name, ()).is_err());
+        assert!(io.to("nobody").emit(name, ()).is_err());
+        assert!(socket.emit_with_ack::<()>(name, ()).await.is_err());
+        assert!(io.emit_with_ack::<()>(name, ()).await.is_err());
+        let registered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            io.on(name, async || ());
+        }));
+        assert!(registered.is_err(), "no client can send {name}");
+    }
+    io.emit("connected", ()).unwrap();
+    assert_eq!(client.next().await, r#"2["connected"]"#);
+}
+
+/// F-EVT-06, F-EVT-07, F-EVT-08, F-EVT-09, F-EVT-10: exactly one handler, the most particular one of the first table
+/// that has any.
+#[tokio::test]
+async fn the_namespace_comes_before_the_others_and_the_name_before_the_fallback() {
+    let io = Server::builder().namespaces(Accept::Any).build();
+    async fn own(name: EventName) -> String {
+        format!("own {name}")
+    }
+    io.any_namespace().on("shared", async |namespace: Namespace| format!("any {}", namespace.name()));
+    io.any_namespace().on("both", async || "any both");
+    io.of("/a").on("both", async || "own both").on("", async || "empty");
+    io.of("/b").on("both", async || "own both").fallback(own);
+    let client = Client::open(&io);
+    client.join("/a").await;
+    client.join("/b").await;
+    client.join("/c").await;
+    let ask = async |namespace: &str, event: &str| {
+        client.send(format!(r#"2{namespace},0["{event}"]"#));
+        client.next().await.split_once('[').unwrap().1.trim_matches(['"', ']']).to_owned()
+    };
+    assert_eq!(ask("/a", "both").await, "own both");
+    assert_eq!(ask("/a", "").await, "empty");
+    assert_eq!(ask("/a", "shared").await, "any /a");
+    assert_eq!(ask("/b", "both").await, "own both");
+    assert_eq!(ask("/b", "shared").await, "own shared");
+    assert_eq!(ask("/c", "both").await, "any both");
+    // Nobody: no acknowledgement, and no harm.
+    client.send(r#"2/a,1["nobody's"]"#);
+    client.send(r#"2/c,2["nobody's"]"#);
+    assert_eq!(ask("/a", "shared").await, "any /a");
+    io.any_namespace()
+        .fallback(async |name: EventName, Args(args): Args| format!("last {name} {}", args.len()));
+    assert_eq!(ask("/c", "nobody's").await, "last nobody's 0");
+    assert_eq!(ask("/b", "nobody's").await, "own nobody's");
+    assert!(client.take().is_empty());
+}
+
+/// F-EVT-07: connect and disconnect handlers of any namespace serve those without their own.
+#[tokio::test]
+async fn lifecycle_handlers_of_any_namespace_serve_those_without_their_own() {
+    let (builder, log) = logged();
+    let io = builder.namespaces(Accept::Any).build();
+    io.any_namespace()
+        .on_connect(async |ns: Namespace, State(log): State<Log>| log.push(format!("any +{}", ns.name())))
+        .on_disconnect(async |ns: Namespace, State(log): State<Log>| log.push(format!("any -{}", ns.name())));
+    io.of("/own").on_connect(async |State(log): State<Log>| log.push("own +"));
+    let client = Client::open(&io);
+    for name in ["/own", "/other"] {
+        client.join(name).await;
+        client.send(format!("1{name},"));
+    }
+    assert_eq!(log.wait(4).await, ["own +", "any -/own", "any +/other", "any -/other"]);
+}
+
+/// F-EVT-01, F-EVT-19
+#[tokio::test]
+async fn handlers_can_be_replaced_added_and_removed_while_clients_are_connected() {
+    let io = Server::new();
+    io.on("my event", async || 1);
+    let client = Client::open(&io);
+    client.join("/").await;
+    assert_eq!(client.call(0, r#"["my event"]"#).await, ["30[1]"]);
+    io.on("my event", async || 2).on("ünïcode 🚀", async || 3);
+    assert_eq!(client.call(1, r#"["my event"]"#).await, ["31[2]"]);
+    assert_eq!(client.call(2, r#"["ünïcode 🚀"]"#).await, ["32[3]"]);
+    assert!(io.off("my event") && !io.off("my event"));
+    client.send(r#"23["my event"]"#);
+    assert_eq!(client.call(4, r#"["\u00fcn\u00efcode \ud83d\ude80"]"#).await, ["34[3]"]);
+}
+
+/// F-ERR-01, F-ERR-02, F-ERR-03, F-ERR-05, F-ERR-07, F-EVT-18
+#[tokio::test]
+async fn errors_and_panics_reach_the_error_handler_whose_value_is_acknowledged() {
+    let (builder, log) = logged();
+    let io = builder.build();
+    for namespace in [io.of("/own"), io.of("/default")] {
+        namespace.on("error", async || {
+            String::from_utf8(vec![0xff])?;
+            Ok::<_, std::string::FromUtf8Error>(1)
+        });
+        namespace.on("text", async || Err::<(), _>(String::from("only text")));
+        namespace.on("panic", async || assert!(never(), "at once"));
+        namespace.on("late", async || {
+            tokio::task::yield_now().await;
+            assert!(never(), "later");
+        });
+        namespace.on("arguments", async |Data(_): Data<(u8, u8)>| ());
+        namespace.on("unsendable", async || HashMap::from([((1, 2), 3)]));
+    }
+    io.of("/own").on_error(async |error: Error, context: EventContext| {
+        let (event, args) = (context.event(), context.args().json());
+        format!("{event} {args} {} {}", error.is_panic(), error.is_bad_arguments())
+    });
+    io.on_error({
+        let log = log.clone();
+        move |error: Error| {
+            log.push(error.to_string());
+            async {}
+        }
+    });
+    let client = Client::open(&io);
+    client.join("/own").await;
+    client.join("/default").await;
+    for (name, flags) in [
+        ("error", "false false"),
+        ("text", "false false"),
+        ("panic", "true false"),
+        ("late", "true false"),
+        ("arguments", "false true"),
+        ("unsendable", "false false"),
+    ] {
+        client.send(format!(r#"2/own,0["{name}",7]"#));
+        assert_eq!(client.next().await, format!(r#"3/own,0["{name} 7 {flags}"]"#));
+        client.send(format!(r#"2/own,["{name}"]"#));
+        client.send(format!(r#"2/default,0["{name}",7]"#));
+    }
+    // What the default handler returns is nothing, so nothing is acknowledged.
+    let lines = log.wait(6).await;
+    for (line, part) in lines.iter().zip(["utf-8", "only text", "at once", "later", "", "cannot be sent"]) {
+        assert!(line.contains(part), "{line:?} {part:?}");
+    }
+    settle().await;
+    assert!(client.take().is_empty() && client.is_open());
+}
+
+/// F-ERR-06: without an error handler the connection stays, the next event is handled, and nothing is acknowledged.
+#[tokio::test]
+async fn without_an_error_handler_the_connection_stays() {
+    let io = Server::new();
+    io.on("panic", async || assert!(never()));
+    io.on("late", async || {
+        tokio::task::yield_now().await;
+        assert!(never());
+    });
+    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
+    io.on("fine", async || "fine");
+    let client = Client::open(&io);
+    client.join("/").await;
+    for name in ["panic", "late", "error"] {
+        client.send(format!(r#"20["{name}"]"#));
+        assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
+    }
+}
+
+/// An error handler that fails itself ends there.
+#[tokio::test]
+async fn a_failing_error_handler_does_no_harm() {
+    let io = Server::new();
+    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
+    io.on("fine", async || "fine");
+    io.on_error(async |_: Error| assert!(never(), "and again"));
+    let client = Client::open(&io);
+    client.join("/").await;
+    client.send(r#"20["error"]"#);
+    assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
+}
+
+/// Pain 17: a handler that blocks its thread leaves the sockets of others alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_blocking_handler_does_not_hold_up_others() {
+    let (blocked, release) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let io = Server::new();
+    io.on("block", {
+        let (blocked, release) = (blocked.clone(), release.clone());
+        move || {
+            blocked.store(true, Ordering::SeqCst);
+            while !release.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            async { "at last" }
+        }
+    });
+    io.on("quick", async |Data(n): Data<u32>| n);
+    let clients: Vec<_> = (0..9).map(|_| Arc::new(Client::open(&io))).collect();
+    for client in &clients {
+        client.join("/").await;
+    }
+    let first = clients[0].clone();
+    let stuck = tokio::spawn(async move { first.call(0, r#"["block"]"#).await });
+    until("the handler to block", || blocked.load(Ordering::SeqCst)).await;
+    let mut others = Vec::new();
+    for client in &clients[1..] {
+        let client = client.clone();
+        others.push(tokio::spawn(async move {
+            for n in 0..100 {
+                assert_eq!(client.call(n, &format!(r#"["quick",{n}]"#)).await, [format!("3{n}[{n}]")]);
+            }
+        }));
+    }
+    for other in others {
+        other.await.unwrap();
+    }
+    io.emit("broadcast", ()).unwrap();
+    for client in &clients[1..] {
+        assert_eq!(client.next().await, r#"2["broadcast"]"#);
+    }
+    release.store(true, Ordering::SeqCst);
+    assert_eq!(stuck.await.unwrap().last().unwrap(), r#"30["at last"]"#);
+}
+
+/// R11: reading stops while too many events wait for their handlers, and goes on when half are done.
+#[tokio::test]
+async fn too_many_waiting_events_pause_the_reading() {
+    let latch = Latch::default();
+    let io = Server::builder().max_pending_events(10, 15).state(latch.clone()).build();
+    io.on("event", async |State(latch): State<Latch>| latch.wait().await);
+    let (one, other) = (Client::open(&io), Client::open(&io));
+    one.join("/").await;
+    other.join("/").await;
+    let paused = |client: &Client| client.conn.session().is_paused();
+    for n in 0..10 {
+        assert!(!paused(&one), "{n}");
+        one.send(format!(r#"2{n}["event"]"#));
+    }
+    assert!(paused(&one));
+    // The limit for all.
+    for _ in 0..5 {
+        assert!(!paused(&other));
+        other.send(r#"2["event"]"#);
+    }
+    assert!(paused(&other));
+    for n in 0..5 {
+        assert!(paused(&one), "{n}");
+        latch.open(1);
+        settle().await;
+    }
+    latch.open(10);
+    until("both to go on", || !paused(&one) && !paused(&other)).await;
+    assert_eq!(one.next_many(10).await.len(), 10);
+
+    // What a client leaves behind does not count for ever.
+    for _ in 0..10 {
+        one.send(r#"2["event"]"#);
+    }
+    one.break_off();
+    latch.open(10);
+    for n in 0..4 {
+        other.send(r#"2["event"]"#);
+        assert!(!paused(&other), "{n}");
+        latch.open(1);
+        settle().await;
+    }
+}
+
+/// The same, with events and handlers in threads of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reading_is_never_paused_for_good() {
+    let io = Server::builder().max_pending_events(4, 1_000).build();
+    io.concurrency(Concurrency::Concurrent(4));
+    let handled = Arc::new(AtomicUsize::new(0));
+    io.on("event", {
+        let handled = handled.clone();
+        move || {
+            let handled = handled.clone();
+            async move {
+                tokio::task::yield_now().await;
+                handled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    for n in 0..20_000 {
+        while client.conn.session().is_paused() {
+            until("the reading to go on", || !client.conn.session().is_paused()).await;
+        }
+        client.send(format!(r#"2["event",{n}]"#));
+    }
+    until("all to be handled", || handled.load(Ordering::Relaxed) == 20_000).await;
+    until("the reading to go on", || !client.conn.session().is_paused()).await;
+}
