@@ -219,6 +219,8 @@ suite() { # NAME direct|nginx|demo COMMAND...
         trap end_children EXIT
         trap 'exit 143' TERM INT
         began=$SECONDS
+        # Under load a pong may well take its time.
+        case $name in *-load) export INTEROP_PING_TIMEOUT_MS=20000 ;; esac
         if [[ $way == demo ]]; then
             start "$work/$name/server" "$demo_server"
         else

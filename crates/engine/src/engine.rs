@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use http::request::Parts;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -203,8 +204,7 @@ impl Engine {
     ) -> Option<Arc<Session>> {
         let session = self.create(id, handshake, Link::Stream(transport))?;
         session.send_open(Outgoing::open(&self.open_json(&session, &[])));
-        self.shared.announce(&session);
-        Some(session)
+        self.shared.announce(&session).then_some(session)
     }
 
     /// Opens a session on polling; returns it and the body of the first reply.
@@ -213,8 +213,7 @@ impl Engine {
             self.create(self.next_id()?, handshake, Link::Polling { polled: false, waker: None })?;
         let upgrades: &[&str] = if self.shared.config.upgrades() { &["websocket"] } else { &[] };
         let body = format!("0{}", self.open_json(&session, upgrades));
-        self.shared.announce(&session);
-        Some((session, body))
+        self.shared.announce(&session).then_some((session, body))
     }
 
     pub(crate) fn next_id(&self) -> Option<Id> {
@@ -226,7 +225,19 @@ impl Engine {
             return None;
         }
         let session = Session::new(id, handshake, self.shared.clone(), link);
-        self.shared.sessions.insert(id, session.clone());
+        match self.shared.sessions.entry(id) {
+            Entry::Vacant(free) => drop(free.insert(session.clone())),
+            Entry::Occupied(_) => {
+                tracing::error!(target: "wirebird::engineio", "the generator of session ids repeated itself");
+                return None;
+            }
+        }
+        // `begin_close` may have looked for sessions just before this one was there.
+        if self.is_closing() {
+            session.close(CloseReason::ServerShutdown);
+            session.finish();
+            return None;
+        }
         Some(session)
     }
 
@@ -307,10 +318,13 @@ impl Shared {
         if self.runtime.get().is_some() { since(self.base) } else { self.ticked.load(Ordering::Acquire) }
     }
 
-    pub(crate) fn offload(&self, job: impl FnOnce() + Send + 'static) {
-        if self.stopped.load(Ordering::Acquire) {
-            return;
-        }
+    pub(crate) fn offload(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
+        let this = self.clone();
+        let job = move || {
+            if !this.stopped.load(Ordering::Acquire) {
+                job();
+            }
+        };
         match self.runtime.get() {
             Some(handle) => {
                 handle.spawn(async move { job() });
@@ -319,9 +333,22 @@ impl Shared {
         }
     }
 
-    fn announce(&self, session: &Arc<Session>) {
+    /// Tells the layer above of a session, unless that has ended already.
+    fn announce(&self, session: &Arc<Session>) -> bool {
+        if !session.begin_open() {
+            session.finish();
+            return false;
+        }
         tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
-        guard(|| self.handler.open(session));
+        self.tell(|handler| handler.open(session));
+        true
+    }
+
+    /// Calls the layer above, unless the engine has been stopped. A panic ends with the call.
+    pub(crate) fn tell(&self, call: impl FnOnce(&dyn Handler)) {
+        if !self.stopped.load(Ordering::Acquire) {
+            guard(|| call(&*self.handler));
+        }
     }
 
     pub(crate) fn forget(&self, id: Id) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wirebird_proto::engine_io::Packet;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, guard};
 use crate::handshake::Handshake;
 use crate::queue::Frame;
 use crate::reason::CloseReason;
@@ -31,7 +31,7 @@ struct Link {
 
 impl Transport for Link {
     fn wake(&self) {
-        (self.on_wake)();
+        guard(|| (self.on_wake)());
     }
 }
 
@@ -106,8 +106,11 @@ impl Connection {
     pub fn close(&self) {
         match self.session.attachment(&self.transport) {
             Attachment::Candidate => self.session.abandon_upgrade(&self.transport),
-            Attachment::Active => self.session.close(CloseReason::TransportClose),
-            _ => {}
+            Attachment::Active | Attachment::Draining => {
+                self.session.close(CloseReason::TransportClose);
+                self.session.finish();
+            }
+            Attachment::Detached => {}
         }
     }
 }

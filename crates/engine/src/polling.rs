@@ -9,7 +9,7 @@ use bytes::Bytes;
 use wirebird_proto::engine_io::{PayloadWriter, decode_payload};
 
 use crate::reason::CloseReason;
-use crate::session::{Link, Phase, Session};
+use crate::session::{Link, Phase, Session, wake_drained};
 
 const CLOSE: &[u8] = b"1";
 const NOOP: &[u8] = b"6";
@@ -80,7 +80,7 @@ impl Poll {
             let closed_by_client = core.reason == Some(CloseReason::ClientClose);
             body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
         }
-        drop(guard);
+        wake_drained(guard, &self.session.shared);
         if done {
             self.session.finish();
         }
@@ -103,9 +103,13 @@ impl Drop for Poll {
         if self.answered {
             return;
         }
-        if let Link::Polling { polled, waker } = &mut self.session.core.lock().link {
-            *polled = false;
-            *waker = None;
+        match &mut self.session.core.lock().link {
+            Link::Polling { polled, waker } => {
+                *polled = false;
+                *waker = None;
+            }
+            // The session does not need it any more.
+            Link::Stream(_) | Link::Closed(_) => return,
         }
         tracing::debug!(target: "wirebird::engineio", "the client aborted its poll");
         self.session.close_elsewhere(CloseReason::TransportError);

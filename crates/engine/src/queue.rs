@@ -132,7 +132,16 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {
+    /// Adds a ping before everything that has not begun to go out: it must not wait behind what a slow client has yet
+    /// to fetch, or the client would seem dead.
+    pub(crate) fn push_ping(&mut self) {
+        self.bytes += Item::Ping.wire_len();
+        self.packets += Item::Ping.packets();
+        let begun = usize::from(self.offset > 0);
+        self.items.insert(begun, Item::Ping);
+    }
+
+    pub(crate) fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {
         !self.items.is_empty()
             && (self.packets + message.packets() > limits.max_packets
                 || self.bytes + message.wire_len() > limits.max_bytes)
@@ -252,9 +261,9 @@ impl Queue {
         }
     }
 
-    /// Drops everything that waits; a message that is half written is dropped too.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// Drops everything that waits. Whether a message was half written: it is dropped, too.
+    pub(crate) fn clear(&mut self) -> bool {
+        std::mem::take(self).offset > 0
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -312,6 +321,23 @@ mod tests {
         queue.take_payload(&mut body, 1_000_000);
         assert_eq!(body.packets(), 16);
         assert_eq!(queue.len().0, 4);
+    }
+
+    #[test]
+    fn a_ping_goes_first_but_never_into_a_message_that_has_begun() {
+        let mut queue = Queue::default();
+        queue.push_message(message("one"), false, &SendQueue::default()).unwrap();
+        queue.push_message(message("two"), false, &SendQueue::default()).unwrap();
+        queue.advance(1);
+        queue.push_ping();
+        let mut wire = Vec::new();
+        queue.take_wire(&mut wire, usize::MAX);
+        assert_eq!(wire, b"\x044one\x81\x012\x81\x044two");
+        queue.push_message(message("three"), false, &SendQueue::default()).unwrap();
+        queue.push_ping();
+        let mut body = PayloadWriter::new();
+        queue.take_payload(&mut body, 1000);
+        assert_eq!(body.finish(), "2\u{1e}4three");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
@@ -60,6 +59,10 @@ pub(crate) struct Core {
     drained: Vec<Waker>,
     pub(crate) reason: Option<CloseReason>,
     close_code: Option<CloseCode>,
+    /// The layer above knows of the session.
+    opened: bool,
+    /// A frame was cut short when the queue was dropped: no other may follow it.
+    torn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +107,20 @@ struct Heartbeat {
     /// When the timer entry that counts fires; others are left over.
     timer: Millis,
     awaiting_pong: bool,
+    /// The pong was due while it could not be seen.
+    excused: bool,
+}
+
+impl Core {
+    /// A transport is about to take over: polls are answered with a noop.
+    fn probed(&self) -> bool {
+        self.upgrade.as_ref().is_some_and(|u| u.probed)
+    }
+
+    /// Nobody reads from the client, or the ping cannot reach it: that its pong does not come is not its fault.
+    fn misses_pongs(&self) -> bool {
+        self.paused || self.cork != 0 || self.probed()
+    }
 }
 
 /// What is to be done once the lock is released.
@@ -171,6 +188,8 @@ impl Session {
                 drained: Vec::new(),
                 reason: None,
                 close_code: None,
+                opened: false,
+                torn: false,
             }),
             slot: Mutex::new(None),
             shared,
@@ -252,21 +271,11 @@ impl Session {
     /// As [`Session::send`].
     pub fn send_later(&self, message: Outgoing) -> Result<bool, SendError> {
         let mut core = self.core.lock();
-        if core.phase != Phase::Open {
-            return Err(SendError::Closed);
-        }
-        match core.queue.push_message(message, false, &self.shared.config.send_queue) {
-            Ok(dropped) => {
-                self.shared.count_dropped(dropped);
-                Ok(!std::mem::replace(&mut core.flush_owed, true))
-            }
-            Err(Full::Refuse) => Err(SendError::Full),
-            Err(Full::Close) => {
-                drop(core);
-                self.perform(After::Overflow);
-                Err(SendError::Closed)
-            }
-        }
+        let (after, queued) = self.enqueue(&mut core, message, false);
+        let owed = queued.map(|()| !std::mem::replace(&mut core.flush_owed, true));
+        drop(core);
+        self.perform(after);
+        owed
     }
 
     /// Sends what waits.
@@ -278,16 +287,13 @@ impl Session {
         self.perform(after);
     }
 
-    /// Whether a message would go out at once: the transport takes data and nothing waits before it.
+    /// Whether a message would go out at once, or with others of the same burst: the transport takes data.
     pub fn is_writable(&self) -> bool {
         let core = self.core.lock();
         core.phase == Phase::Open
-            && core.queue.is_empty()
             && match &core.link {
-                Link::Polling { waker, .. } => {
-                    waker.is_some() && core.upgrade.as_ref().is_none_or(|u| !u.probed)
-                }
-                Link::Stream(_) => true,
+                Link::Polling { waker, .. } => waker.is_some() && !core.probed(),
+                Link::Stream(_) => !core.blocked,
                 Link::Closed(_) => false,
             }
     }
@@ -310,20 +316,31 @@ impl Session {
 
     fn push(&self, message: Outgoing, volatile: bool) -> Result<(), SendError> {
         let mut core = self.core.lock();
-        if core.phase != Phase::Open {
-            return Err(SendError::Closed);
+        let (mut after, queued) = self.enqueue(&mut core, message, volatile);
+        if queued.is_ok() && matches!(after, After::Nothing) {
+            after = self.after_push(&mut core);
         }
-        let after = match core.queue.push_message(message, volatile, &self.shared.config.send_queue) {
-            Ok(dropped) => {
-                self.shared.count_dropped(dropped);
-                self.after_push(&mut core)
-            }
-            Err(Full::Refuse) => return Err(SendError::Full),
-            Err(Full::Close) => After::Overflow,
-        };
         drop(core);
         self.perform(after);
-        Ok(())
+        queued
+    }
+
+    /// Adds a message to the queue. What was held back to go out in one write is no sign of a slow reader: when the
+    /// queue is full, that goes out first.
+    fn enqueue(&self, core: &mut Core, message: Outgoing, volatile: bool) -> (After, Result<(), SendError>) {
+        if core.phase != Phase::Open {
+            return (After::Nothing, Err(SendError::Closed));
+        }
+        let limits = &self.shared.config.send_queue;
+        let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
+        match core.queue.push_message(message, volatile, limits) {
+            Ok(dropped) => {
+                self.shared.count_dropped(dropped);
+                (after, Ok(()))
+            }
+            Err(Full::Refuse) => (after, Err(SendError::Full)),
+            Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
+        }
     }
 
     fn after_push(&self, core: &mut Core) -> After {
@@ -338,11 +355,11 @@ impl Session {
         if core.queue.is_empty() {
             return After::Nothing;
         }
+        let probed = core.probed();
         match &mut core.link {
-            Link::Polling { waker, .. } if core.upgrade.as_ref().is_none_or(|u| !u.probed) => {
-                waker.take().map_or(After::Nothing, After::Wake)
-            }
-            Link::Polling { .. } | Link::Closed(_) => After::Nothing,
+            Link::Polling { .. } if probed => After::Nothing,
+            Link::Polling { waker, .. } => waker.take().map_or(After::Nothing, After::Wake),
+            Link::Closed(_) => After::Nothing,
             Link::Stream(_) if core.blocked => After::Nothing,
             Link::Stream(transport) => {
                 while !core.queue.is_empty() {
@@ -371,6 +388,8 @@ impl Session {
                 let gone = matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
                 let reason = if gone { CloseReason::TransportClose } else { CloseReason::TransportError };
                 self.close_elsewhere(reason);
+                // If it was closing already, nobody is left to take what waits.
+                self.finish();
             }
             After::Overflow => {
                 let (packets, bytes) = self.queued();
@@ -394,6 +413,7 @@ impl Session {
     pub fn uncork(&self) {
         let mut core = self.core.lock();
         core.cork = 0;
+        self.excuse_pong(&mut core);
         let after = self.flush_core(&mut core);
         wake_drained(core, &self.shared);
         self.perform(after);
@@ -434,6 +454,19 @@ impl Session {
         }
         wake_drained(core, &self.shared);
         frames
+    }
+
+    /// The layer above is about to be told of the session; `false` when it has ended already, and there is nothing to
+    /// tell.
+    pub(crate) fn begin_open(&self) -> bool {
+        let mut core = self.core.lock();
+        core.opened = core.phase == Phase::Open;
+        core.opened
+    }
+
+    /// Whether the last frame was cut short, so that no other may follow it.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.core.lock().torn
     }
 
     /// What `transport` is to this session now.
@@ -516,14 +549,7 @@ impl Session {
     fn deliver(&self, message: Message) {
         let Some(me) = self.me.upgrade() else { return };
         if self.is_open() {
-            self.guard(|| self.shared.handler.message(&me, message));
-        }
-    }
-
-    /// Runs code of the layer above; a panic in it ends there.
-    fn guard(&self, code: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(code)).is_err() {
-            tracing::error!(target: "wirebird::engineio", "a handler of the engine panicked");
+            self.shared.tell(|handler| handler.message(&me, message));
         }
     }
 
@@ -538,6 +564,7 @@ impl Session {
         if !std::mem::replace(&mut core.paused, false) {
             return;
         }
+        self.excuse_pong(&mut core);
         let waker = core.read_waker.take();
         let transport = match &core.link {
             Link::Stream(transport) => Some(transport.clone()),
@@ -576,6 +603,7 @@ impl Session {
     fn pong(&self) {
         let mut core = self.core.lock();
         core.heartbeat.awaiting_pong = false;
+        core.heartbeat.excused = false;
         core.heartbeat.due = self.shared.now() + self.shared.config.ping_interval.as_millis() as Millis;
         if core.heartbeat.due < core.heartbeat.timer {
             self.schedule_heartbeat(&mut core);
@@ -592,17 +620,18 @@ impl Session {
             return;
         }
         let timeout = self.shared.config.ping_timeout.as_millis() as Millis;
-        // While nobody reads from the client its pong cannot be seen: that is not the client's fault.
-        let reader_busy = core.paused || core.cork != 0;
-        if core.heartbeat.awaiting_pong && !reader_busy {
-            drop(core);
-            self.close_elsewhere(CloseReason::PingTimeout);
-            return;
+        if core.heartbeat.awaiting_pong {
+            if !core.misses_pongs() {
+                drop(core);
+                self.close_elsewhere(CloseReason::PingTimeout);
+                return;
+            }
+            core.heartbeat.excused = true;
         }
         let mut after = After::Nothing;
         if !core.heartbeat.awaiting_pong {
             core.heartbeat.awaiting_pong = true;
-            core.queue.push(Item::Ping);
+            core.queue.push_ping();
             after = self.after_push(&mut core);
         }
         // Deadlines follow one another exactly; a timer that was late by more than its own grain gives the client time.
@@ -613,12 +642,20 @@ impl Session {
         self.perform(after);
     }
 
+    /// Pongs can be seen again: one that was due meanwhile gets its whole time from now on.
+    fn excuse_pong(&self, core: &mut Core) {
+        if core.heartbeat.excused && !core.misses_pongs() {
+            core.heartbeat.excused = false;
+            core.heartbeat.due = self.shared.now() + self.shared.config.ping_timeout.as_millis() as Millis;
+        }
+    }
+
     /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open.
     pub(crate) fn check_heartbeat(&self) -> bool {
         let late = {
             let core = self.core.lock();
             let overdue = core.heartbeat.awaiting_pong && self.shared.now() >= core.heartbeat.due;
-            core.phase == Phase::Open && overdue && !core.paused && core.cork == 0
+            core.phase == Phase::Open && overdue && !core.misses_pongs()
         };
         if late {
             self.close_elsewhere(CloseReason::PingTimeout);
@@ -648,6 +685,7 @@ impl Session {
         if core.phase != Phase::Open {
             return Probe::Refused;
         }
+        let posting = core.posting;
         let Some(upgrade) = core.upgrade.as_mut().filter(|u| same(&u.transport, transport)) else {
             return Probe::Refused;
         };
@@ -663,10 +701,17 @@ impl Session {
                 }
                 Probe::Reply("3probe")
             }
+            // Messages of a POST that is still being handled must not be overtaken.
+            "5" if upgrade.probed && posting => {
+                drop(core);
+                self.abandon_upgrade(transport);
+                Probe::Refused
+            }
             "5" if upgrade.probed => {
                 let old = std::mem::replace(&mut core.link, Link::Stream(transport.clone()));
                 core.upgrade = None;
                 core.blocked = false;
+                self.excuse_pong(&mut core);
                 let after = self.flush_core(&mut core);
                 drop(core);
                 if let Link::Polling { waker: Some(waker), .. } = old {
@@ -674,7 +719,7 @@ impl Session {
                 }
                 self.perform(after);
                 if let Some(me) = self.me.upgrade() {
-                    self.guard(|| self.shared.handler.upgraded(&me));
+                    self.shared.tell(|handler| handler.upgraded(&me));
                 }
                 Probe::Upgraded
             }
@@ -692,6 +737,7 @@ impl Session {
         let mut core = self.core.lock();
         if core.upgrade.as_ref().is_some_and(|u| same(&u.transport, transport)) {
             core.upgrade = None;
+            self.excuse_pong(&mut core);
             // What was held back for the new transport goes out with a poll.
             let after = self.flush_core(&mut core);
             drop(core);
@@ -762,11 +808,11 @@ impl Session {
             Link::Closed(_) => {}
         }
         if core.phase == Phase::Closed {
-            core.queue.clear();
+            core.torn |= core.queue.clear();
         }
-        // A polling client hears of the close by its next poll, which it may still make.
-        let lingers = core.phase == Phase::Draining && stream.is_none();
-        if core.phase == Phase::Draining {
+        // It is there until the client has what waits and knows of the close.
+        let lingers = core.phase == Phase::Draining;
+        if lingers {
             let deadline = self.shared.now() + self.shared.config.close_timeout.as_millis() as Millis;
             self.shared.timers.schedule(deadline, self.timer(), DRAIN);
         }
@@ -785,22 +831,26 @@ impl Session {
 
     fn announce_close(&self, reason: CloseReason) {
         tracing::debug!(target: "wirebird::engineio", %reason, "session closed");
+        if !self.core.lock().opened {
+            return;
+        }
         if let Some(me) = self.me.upgrade() {
-            self.guard(|| self.shared.handler.close(&me, reason));
+            self.shared.tell(|handler| handler.close(&me, reason));
         }
         let slot = self.slot.lock().take();
         drop(slot);
     }
 
-    /// What waited has gone out, or there was no time for it: nothing of the session is left.
-    pub(crate) fn finish(&self) {
+    /// What waited has gone out, or there is no time for it: nothing of the session is left. Called by the driver of
+    /// its transport; does nothing while the session is open.
+    pub fn finish(&self) {
         let link = {
             let mut core = self.core.lock();
             if core.phase == Phase::Open {
                 return;
             }
             core.phase = Phase::Closed;
-            core.queue.clear();
+            core.torn |= core.queue.clear();
             let closed = Link::Closed(core.link.kind());
             std::mem::replace(&mut core.link, closed)
         };
@@ -829,7 +879,7 @@ impl fmt::Debug for Session {
     }
 }
 
-fn wake_drained(mut core: MutexGuard<'_, Core>, shared: &Shared) {
+pub(crate) fn wake_drained(mut core: MutexGuard<'_, Core>, shared: &Shared) {
     if core.drained.is_empty() || !core.queue.has_room(&shared.config.send_queue) {
         return;
     }

@@ -9,6 +9,8 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use crate::engine::guard;
+
 /// Milliseconds since the engine was made.
 pub type Millis = u64;
 
@@ -83,7 +85,7 @@ impl Timers {
             };
             for (owner, token) in bucket {
                 if let Some(owner) = owner.upgrade() {
-                    owner.expire(token, now);
+                    guard(|| owner.expire(token, now));
                 }
             }
         }

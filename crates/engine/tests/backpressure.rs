@@ -189,7 +189,11 @@ async fn volatile_messages_make_room() {
     for _ in 0..4 {
         client.session().send(Outgoing::text("x")).unwrap();
     }
-    assert_eq!(client.session().send(Outgoing::text("x")), Err(SendError::Closed), "nothing volatile is left");
+    assert_eq!(
+        client.session().send(Outgoing::text("x")),
+        Err(SendError::Closed),
+        "nothing volatile is left"
+    );
     while !matches!(events.try_recv().unwrap(), Event::Close(_, CloseReason::SlowConsumer)) {}
 }
 

@@ -138,7 +138,8 @@ async fn an_engine_is_empty_only_when_all_is_written() {
 fn the_close_frame_is_written_before_the_engine_is_empty() {
     use std::io::Read;
     for _ in 0..20 {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let ws = runtime.block_on(async {
             let server = TestServer::start().await;
             let (ws, _) = Ws::open(server.addr).await;
@@ -215,7 +216,11 @@ async fn nothing_is_called_after_stop() {
     assert!(matches!(ws.closed().await, WsClosed::Code(Some(1001)) | WsClosed::Torn));
     polling.post(b"4too late").await.assert_error(400, 1, "Session ID unknown");
     support::request(server.addr, "PUT", &target, &[], b"").await;
-    Http::connect(server.addr).await.request("GET", "/socket.io/?EIO=4&transport=polling", &[], b"").await.assert_empty(503);
+    Http::connect(server.addr)
+        .await
+        .request("GET", "/socket.io/?EIO=4&transport=polling", &[], b"")
+        .await
+        .assert_empty(503);
     server.silent_for(Duration::from_millis(100)).await;
     assert_eq!(server.engine.session_count(), 0);
     server.engine.stop();
@@ -415,7 +420,10 @@ async fn one_of_a_kind(kind: usize, addr: std::net::SocketAddr, engine: Engine, 
         }
         10 => {
             let target = client.target();
-            client.post.raw(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n4").as_bytes()).await;
+            client
+                .post
+                .raw(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n4").as_bytes())
+                .await;
         }
         _ => {
             let mut ws = Ws::to(addr, &client.target_on("websocket"), &[]).await;

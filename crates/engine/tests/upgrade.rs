@@ -31,7 +31,10 @@ async fn a_session_moves_to_websocket() {
     client.begin_poll().await;
     until("a held poll", || session.is_writable()).await;
     let mut ws = candidate(&client).await;
-    assert!(pending_for(Duration::from_millis(50), client.get.response()).await, "a poll is held until the probe");
+    assert!(
+        pending_for(Duration::from_millis(50), client.get.response()).await,
+        "a poll is held until the probe"
+    );
     ws.probe().await;
     assert_eq!(client.end_poll().await, ["6"]);
     for _ in 0..5 {
@@ -156,7 +159,8 @@ async fn polling_after_the_upgrade_is_refused() {
 /// Step 6: a candidate that does not finish in time is closed, and the session goes on with polling.
 #[tokio::test]
 async fn the_upgrade_timeout_closes_only_the_candidate() {
-    let mut server = TestServer::with(config(|c| c.upgrade_timeout = Duration::from_millis(100)), quiet).await;
+    let mut server =
+        TestServer::with(config(|c| c.upgrade_timeout = Duration::from_millis(100)), quiet).await;
     for probe in [false, true] {
         let mut client = Polling::open(server.addr).await;
         let mut ws = candidate(&client).await;
@@ -183,7 +187,11 @@ async fn a_lost_candidate_leaves_everything_to_polling() {
         ws.probe().await;
         session.send(Outgoing::text("between")).unwrap();
         assert_eq!(client.poll().await, ["6"]);
-        if reset { ws.reset() } else { drop(ws) }
+        if reset {
+            ws.reset()
+        } else {
+            drop(ws)
+        }
         // Polls are answered `6` until the server has noticed.
         let packets = loop {
             let packets = client.poll().await;

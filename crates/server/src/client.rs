@@ -105,7 +105,11 @@ impl Client {
             }
             (PacketKind::Ack { id, args }, Some(socket)) => socket.acknowledged(id, args),
             (PacketKind::Disconnect, Some(socket)) => {
-                socket.leave(DisconnectReason::ClientDisconnect);
+                if !socket.leave(DisconnectReason::ClientDisconnect) {
+                    // The server is about to disconnect it; the client, which may be back at once, is not told.
+                    self.forget(&socket, false);
+                    socket.shut_gate();
+                }
             }
             (PacketKind::Connect { auth }, None) => self.connect(core, session, &packet.namespace, auth),
             (PacketKind::Event { .. } | PacketKind::Ack { .. } | PacketKind::Disconnect, None)

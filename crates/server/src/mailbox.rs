@@ -55,8 +55,12 @@ pub(crate) struct Mailbox {
     stage: Stage,
     events: VecDeque<QueuedEvent>,
     running: usize,
-    /// Somebody takes jobs in a loop.
+    /// Somebody takes jobs in a loop, or is about to tell of the acceptance, which comes first.
     pumping: bool,
+    /// The acceptance has not been told yet: whoever tells of it tells of the end too, if that comes meanwhile.
+    accepting: bool,
+    /// Whoever ends the socket still has to take it out of everything: the disconnect handler comes after that.
+    ending: bool,
     reason: Option<DisconnectReason>,
     disconnect_taken: bool,
     /// The running handlers have had their time: the end does not wait for them.
@@ -70,6 +74,8 @@ impl Mailbox {
             events: VecDeque::new(),
             running: 0,
             pumping: false,
+            accepting: false,
+            ending: false,
             reason: None,
             disconnect_taken: false,
             overdue: false,
@@ -93,7 +99,8 @@ impl Mailbox {
         takes
     }
 
-    /// The socket is to end. Only the first reason counts: `false` for all others.
+    /// The socket is to end. Only the first reason counts: `false` for all others. If it was open, the disconnect
+    /// handler does not run before [`Mailbox::may_end`] is called.
     pub(crate) fn leave(&mut self, reason: DisconnectReason) -> bool {
         if self.reason.is_some() || self.stage == Stage::Gone {
             return false;
@@ -101,24 +108,49 @@ impl Mailbox {
         self.reason = Some(reason);
         if self.stage == Stage::Open {
             self.stage = Stage::Leaving;
+            self.ending = true;
         }
         true
     }
 
-    /// The connect handler accepted.
+    /// The connect handler accepted. If that opens the socket, no job runs until [`Mailbox::accepted`] is called.
     pub(crate) fn accept(&mut self) -> Accepted {
         match (self.stage, self.reason) {
             (Stage::Connecting, None) => {
                 self.stage = Stage::Open;
+                self.accepting = true;
+                self.pumping = true;
                 Accepted::Open
             }
             (Stage::Connecting, Some(DisconnectReason::ServerDisconnect)) => Accepted::Disconnected,
             (Stage::Connecting, Some(reason)) => {
                 self.stage = Stage::Leaving;
+                self.ending = true;
                 Accepted::Left(reason)
             }
             _ => Accepted::Over,
         }
+    }
+
+    /// The acceptance has been told. Returns why the socket has ended meanwhile, which is to be told next.
+    pub(crate) fn told(&mut self) -> Option<DisconnectReason> {
+        self.accepting = false;
+        self.reason
+    }
+
+    /// Whether the acceptance is being told, and the end is to be told by whoever does that.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.accepting
+    }
+
+    /// Everything about the acceptance is done.
+    pub(crate) fn accepted(&mut self) {
+        self.pumping = false;
+    }
+
+    /// The disconnect handler may run.
+    pub(crate) fn may_end(&mut self) {
+        self.ending = false;
     }
 
     /// The socket was refused, or its disconnect handler is done. Returns how many events are dropped.
@@ -166,7 +198,8 @@ impl Mailbox {
             self.running += 1;
             return Some(Job::Event(event));
         }
-        if self.stage == Stage::Leaving && self.events.is_empty() && (self.running == 0 || self.overdue) {
+        let waits = self.ending || !self.events.is_empty() || (self.running > 0 && !self.overdue);
+        if self.stage == Stage::Leaving && !waits {
             self.disconnect_taken = true;
             return self.reason.map(Job::Disconnect);
         }
@@ -187,6 +220,12 @@ mod tests {
         QueuedEvent { name: name.into(), args: RawArgs::empty(), ack: None }
     }
 
+    fn accept(mailbox: &mut Mailbox) {
+        assert_eq!(mailbox.accept(), Accepted::Open);
+        assert!(!mailbox.begin_pumping() && mailbox.told().is_none());
+        mailbox.accepted();
+    }
+
     fn name(job: Option<Job>) -> String {
         match job {
             Some(Job::Event(event)) => event.name.to_string(),
@@ -200,7 +239,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         assert!(mailbox.push(event("a")) && mailbox.push(event("b")));
         assert_eq!(name(mailbox.next(1)), "nothing");
-        assert_eq!(mailbox.accept(), Accepted::Open);
+        accept(&mut mailbox);
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
         mailbox.done();
@@ -227,6 +266,7 @@ mod tests {
         assert!(mailbox.leave(DisconnectReason::PingTimeout));
         assert!(!mailbox.leave(DisconnectReason::TransportClose));
         assert!(!mailbox.push(event("late")));
+        mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
         mailbox.done();
@@ -242,6 +282,7 @@ mod tests {
         mailbox.push(event("waits"));
         mailbox.next(1);
         mailbox.leave(DisconnectReason::TransportClose);
+        mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "nothing");
         assert_eq!(mailbox.give_up_waiting(), 1);
         assert_eq!(name(mailbox.next(1)), "transport close");
@@ -253,6 +294,8 @@ mod tests {
         mailbox.leave(DisconnectReason::TransportClose);
         assert_eq!(name(mailbox.next(1)), "nothing");
         assert_eq!(mailbox.accept(), Accepted::Left(DisconnectReason::TransportClose));
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "transport close");
     }
 }

@@ -158,7 +158,9 @@ fn time_passes_by_tick_alone() {
         .build();
     // Somebody holds its waker: a future that nobody can wake any more is dropped.
     io.on("stuck", async |State(latch): State<Latch>| latch.wait().await);
-    io.on_disconnect(async |reason: DisconnectReason, State(log): State<Log>| log.push(format!("{reason:?}")));
+    io.on_disconnect(async |reason: DisconnectReason, State(log): State<Log>| {
+        log.push(format!("{reason:?}"))
+    });
     let begun = Instant::now();
     let at = |seconds: f64| {
         let now = begun + Duration::from_secs_f64(seconds);

@@ -118,8 +118,7 @@ async fn a_public_id_is_no_credential() {
     assert_eq!(socket.engine_session().id().as_str(), session);
     assert!(io.engine().session(&public).is_none() && io.socket(session.as_str()).is_none());
     for id in [public.as_str(), "", "AAAAAAAAAAAAAAAAAAAA"] {
-        for (status, body) in
-            [get(&io, &format!("&sid={id}")).await, post(&io, id, r#"42["whisper"]"#).await]
+        for (status, body) in [get(&io, &format!("&sid={id}")).await, post(&io, id, r#"42["whisper"]"#).await]
         {
             assert_eq!(status, 400, "{id:?} {body}");
         }

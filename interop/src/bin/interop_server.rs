@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use wirebird::engine::CloseReason;
 use wirebird::extract::{Args, Auth, Data, EventContext, EventName, State};
 use wirebird::{AckError, ConnectError, DisconnectReason, EmitError, Error, Handshake, RawArgs, RoomError};
 use wirebird::{AckSender, Server, Socket, Value};
@@ -28,7 +29,7 @@ async fn main() -> std::io::Result<()> {
 fn server() -> Server {
     let io = Server::builder()
         .ping_interval(Duration::from_secs(1))
-        .ping_timeout(Duration::from_secs(2))
+        .ping_timeout(ping_timeout())
         .cors_allowed_origins(["*"])
         .state(Disconnects::default())
         .build();
@@ -87,6 +88,12 @@ fn server() -> Server {
     io
 }
 
+/// Short, so that late pongs are noticed within a test; tests that keep the whole machine busy ask for more.
+fn ping_timeout() -> Duration {
+    let asked = std::env::var("INTEROP_PING_TIMEOUT_MS").ok().and_then(|ms| ms.parse().ok());
+    Duration::from_millis(asked.unwrap_or(2000))
+}
+
 async fn welcome(
     socket: Socket,
     shake: Arc<Handshake>,
@@ -124,11 +131,11 @@ fn rooms(io: &Server) {
         true
     });
     io.on("rooms", async |socket: Socket| socket.rooms().iter().map(ToString::to_string).collect::<Vec<_>>());
-    io.on("room", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
+    io.on("room", async |socket: Socket, Data((room, text)): Data<(String, Value)>| {
         socket.namespace().to(&room).emit("room_msg", (&room, text))?;
         Ok::<_, EmitError>("sent")
     });
-    io.on("to_others", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
+    io.on("to_others", async |socket: Socket, Data((room, text)): Data<(String, Value)>| {
         socket.to(&room).emit("room_msg", (&room, text))?;
         Ok::<_, EmitError>("sent")
     });
@@ -161,5 +168,5 @@ fn trouble(io: &Server) {
         ms
     });
     io.on("kick_me", async |socket: Socket| socket.disconnect());
-    io.on("kick_transport", async |socket: Socket| socket.disconnect_transport());
+    io.on("kick_transport", async |socket: Socket| socket.engine_session().close(CloseReason::ForcedClose));
 }

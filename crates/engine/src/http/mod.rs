@@ -16,7 +16,7 @@ use http::{Method, Response, StatusCode};
 use wirebird_proto::websocket;
 
 use crate::cors::CorsHeaders;
-use crate::engine::{Engine, Refusal};
+use crate::engine::{Engine, Refusal, guard};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
 use crate::polling::{Misuse, Poll, Post};
@@ -164,7 +164,7 @@ async fn open(
     let handshake = Arc::new(Handshake::new(parts, proxies));
     if let Some(gate) = &engine.config().gate {
         let (decision, pending) = crate::gate::Decision::new();
-        gate.check(handshake.clone(), decision);
+        guard(|| gate.check(handshake.clone(), decision));
         pending.decided().await.map_err(Refused::forbidden)?;
     }
     let secure = handshake.is_secure();
@@ -213,15 +213,17 @@ fn with_session(
     if parts.method == Method::GET {
         return Ok(Step::Poll(Poll::begin(&session)?, reply));
     }
+    let post = Post::begin(&session)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if content_type.is_some_and(|t| t.starts_with(b"application/octet-stream")) {
-        session.close_elsewhere(crate::CloseReason::TransportError);
+        // Dropping the POST ends the session.
         return Err(Refused::EMPTY);
     }
     if declared_length(&parts.headers).is_some_and(|length| length > engine.config().max_payload as u64) {
+        post.give_up();
         return Err(Refused::TOO_LARGE);
     }
-    Ok(Step::Post(Post::begin(&session)?, reply))
+    Ok(Step::Post(post, reply))
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -233,12 +235,8 @@ fn refuse(engine: &Engine, parts: &Parts, refused: &Refused, cors: &CorsHeaders)
         target: "wirebird::engineio",
         status = refused.status.as_u16(), message = %refused.message, method = %parts.method, "request refused"
     );
-    engine.shared().handler.refused(&Refusal {
-        status: refused.status,
-        code: refused.code,
-        message: &refused.message,
-        parts,
-    });
+    let refusal = Refusal { status: refused.status, code: refused.code, message: &refused.message, parts };
+    engine.shared().tell(|handler| handler.refused(&refusal));
     let mut response = refused.response();
     cors.apply(response.headers_mut());
     response

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use tokio::time::{Instant, timeout_at};
 use wirebird_proto::engine_io::Packet;
 use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame};
 
@@ -44,7 +45,6 @@ pub(crate) struct Connection<S: Stream> {
     decoder: Decoder,
     /// What was read and not handled yet: beyond the request, or while reading was paused.
     stash: Vec<u8>,
-    paused: bool,
     wants_write: bool,
     draining: bool,
 }
@@ -67,7 +67,6 @@ impl<S: Stream> Connection<S> {
             role,
             io,
             stash: leftover.to_vec(),
-            paused: false,
             wants_write: false,
             draining: false,
         }
@@ -75,19 +74,25 @@ impl<S: Stream> Connection<S> {
 
     /// Runs until the connection ends, whoever ends it.
     pub(crate) async fn run(mut self) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
-        match self.role {
-            Role::Candidate => self.session.abandon_upgrade(&self.transport),
+        let mut end = poll_fn(|cx| self.poll(cx)).await;
+        let Self { io, transport, link, session, role, .. } = self;
+        let session = match role {
+            Role::Candidate => {
+                session.abandon_upgrade(&transport);
+                None
+            }
             Role::Session => {
                 // For a session that is still open the transport has gone away under it.
-                self.session.close(CloseReason::TransportClose);
-                self.session.finish();
+                session.close(CloseReason::TransportClose);
+                if session.is_torn() {
+                    end = End::Gone;
+                }
+                Some(session)
             }
-        }
-        let Self { io, transport, link, session, .. } = self;
-        drop((transport, link, session));
+        };
+        drop((transport, link));
         // Boxed: an open connection must not carry the room that closing needs.
-        Box::pin(close(io, end)).await;
+        Box::pin(close(io, end, session)).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -98,8 +103,10 @@ impl<S: Stream> Connection<S> {
                     Attachment::Draining => self.draining = true,
                     Attachment::Detached => return Poll::Ready(self.detached()),
                 }
-                self.paused = self.session.is_paused();
                 self.wants_write = self.role == Role::Session;
+            }
+            if self.role == Role::Candidate && matches!(self.io.poll_flush(cx), Poll::Ready(Err(_))) {
+                return Poll::Ready(End::Gone);
             }
             if self.wants_write {
                 match self.io.poll_drain(cx, &self.session) {
@@ -111,7 +118,7 @@ impl<S: Stream> Connection<S> {
             if self.draining {
                 return if self.wants_write { Poll::Pending } else { Poll::Ready(self.detached()) };
             }
-            if self.paused {
+            if self.pauses() {
                 return Poll::Pending;
             }
             let ended = if self.stash.is_empty() {
@@ -127,6 +134,11 @@ impl<S: Stream> Connection<S> {
                 return Poll::Ready(end);
             }
         }
+    }
+
+    /// Whether reading is to stop. Backpressure is for messages: the probe of an upgrade goes on.
+    fn pauses(&self) -> bool {
+        self.role == Role::Session && self.session.is_paused()
     }
 
     fn detached(&self) -> End {
@@ -149,9 +161,14 @@ impl<S: Stream> Connection<S> {
 
     /// Handles what was read; what it makes the server send goes out in one write at the end.
     fn take_in(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Option<End> {
-        self.session.cork();
+        // Whoever only wants to carry the session does not hold it back.
+        if self.role == Role::Session {
+            self.session.cork();
+        }
         let ended = self.decode(cx, bytes);
-        self.session.uncork();
+        if self.role == Role::Session {
+            self.session.uncork();
+        }
         ended
     }
 
@@ -176,14 +193,14 @@ impl<S: Stream> Connection<S> {
                 Role::Candidate => {
                     let (role, ended) = candidate(&self.session, &self.transport, &mut self.io, cx, event);
                     self.role = role;
+                    self.wants_write = role == Role::Session;
                     ended
                 }
             };
             if ended.is_some() {
                 return ended;
             }
-            if self.session.is_paused() {
-                self.paused = true;
+            if self.pauses() {
                 self.stash = bytes[at..].to_vec();
                 break;
             }
@@ -249,18 +266,31 @@ fn candidate<S: Stream>(
 
 /// Closes a WebSocket that was accepted for nothing: its session has a transport already, or the server is closing.
 pub(crate) async fn refuse<S: Stream>(io: S) {
-    close(io, End::Close(Some(CloseCode::NORMAL))).await;
+    close(io, End::Close(Some(CloseCode::NORMAL)), None).await;
 }
 
-/// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while.
-async fn close<S: Stream>(mut io: S, end: End) {
-    let End::Close(code) = end else { return };
-    let handshake = async {
-        io.write_raw(&close_frame(code, "")).await?;
-        io.shutdown().await?;
-        let mut rest = [0; 1024];
-        while poll_fn(|cx| io.poll_read(cx, &mut rest)).await? > 0 {}
-        io::Result::Ok(())
+/// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while. The
+/// session is over when the frame has been written, so that a server that waits for its sessions has said goodbye.
+async fn close<S: Stream>(mut io: S, end: End, session: Option<Arc<Session>>) {
+    let deadline = Instant::now() + CLOSE_TIMEOUT;
+    let said = match end {
+        End::Close(code) => {
+            timeout_at(deadline, say_goodbye(&mut io, code)).await.is_ok_and(|said| said.is_ok())
+        }
+        End::Gone => false,
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+    if let Some(session) = session {
+        session.finish();
+    }
+    if said {
+        let mut rest = [0; 1024];
+        let silence =
+            async { while poll_fn(|cx| io.poll_read(cx, &mut rest)).await.is_ok_and(|read| read > 0) {} };
+        let _ = timeout_at(deadline, silence).await;
+    }
+}
+
+async fn say_goodbye<S: Stream>(io: &mut S, code: Option<CloseCode>) -> io::Result<()> {
+    io.write_raw(&close_frame(code, "")).await?;
+    io.shutdown().await
 }

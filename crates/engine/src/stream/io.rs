@@ -51,6 +51,9 @@ pub(crate) trait Stream: Send {
     /// Writes what the session has queued; ready when everything has gone out.
     fn poll_drain(&mut self, cx: &mut Context<'_>, session: &Session) -> Poll<io::Result<()>>;
 
+    /// Writes what is left of bytes that did not come from the session.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
     /// Writes bytes that do not come from the session.
     fn write_raw(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
 
@@ -112,6 +115,10 @@ impl Stream for TcpSplit {
             }
             ready!(self.link.write.as_ref().poll_write_ready(cx))?;
         }
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     async fn write_raw(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -203,6 +210,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for AnyStream<S> {
         }
     }
 
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_buffer(cx)
+    }
+
     async fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         poll_fn(|cx| self.poll_buffer(cx)).await?;
         self.stream.write_all(bytes).await?;
@@ -210,6 +221,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for AnyStream<S> {
     }
 
     fn try_raw(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.len() > CHUNK {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.buffer.extend_from_slice(bytes);
         match self.poll_buffer(cx) {
             Poll::Ready(result) => result,

@@ -67,11 +67,17 @@ impl SocketInner {
             guard("observer", || observer.connected(&Socket(self.clone())));
         }
         if let Accepted::Left(reason) = accepted {
+            self.observe_end(reason);
             self.begin_end(reason);
         } else {
             // In order: an earlier socket of this client and namespace may have its farewell still to come.
             let connect = self.connect_packet(extra);
-            self.in_order(move |socket| socket.open_gate(connect));
+            guard("delivery", || self.in_order(move |socket| socket.open_gate(connect)));
+            let left = self.mailbox.lock().told();
+            if let Some(reason) = left {
+                self.observe_end(reason);
+            }
+            self.mailbox.lock().accepted();
         }
         self.client.connect_done(true);
         self.pump();
@@ -222,12 +228,12 @@ impl SocketInner {
     /// The socket ends. Only the first call counts: it returns true, and the disconnect handler runs once, after the
     /// handlers of the events that came before.
     pub(crate) fn leave(self: &Arc<Self>, reason: DisconnectReason) -> bool {
-        let stage = {
+        let (stage, accepting) = {
             let mut mailbox = self.mailbox.lock();
             if !mailbox.leave(reason) {
                 return false;
             }
-            mailbox.stage()
+            (mailbox.stage(), mailbox.is_accepting())
         };
         if stage == Stage::Connecting {
             // Its connect handler is still at it, or has not begun; what happens then is up to its answer.
@@ -244,18 +250,24 @@ impl SocketInner {
             return true;
         }
         self.namespace.count_disconnected();
+        if !accepting {
+            self.observe_end(reason);
+        }
         self.begin_end(reason);
         self.pump();
         true
+    }
+
+    fn observe_end(self: &Arc<Self>, reason: DisconnectReason) {
+        if let Some(observer) = &self.core.observer {
+            guard("observer", || observer.disconnected(&Socket(self.clone()), reason));
+        }
     }
 
     /// From now on nothing reaches the client, and nothing is expected of it.
     fn begin_end(self: &Arc<Self>, reason: DisconnectReason) {
         self.client.forget(self, reason == DisconnectReason::ServerDisconnect);
         self.namespace.rooms.freeze(self);
-        if let Some(observer) = &self.core.observer {
-            guard("observer", || observer.disconnected(&Socket(self.clone()), reason));
-        }
         if reason == DisconnectReason::ServerDisconnect {
             let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
             self.in_order(move |socket| socket.shut_gate_after(farewell));
@@ -263,7 +275,12 @@ impl SocketInner {
             self.shut_gate();
         }
         self.fail_acks();
-        if !self.mailbox.lock().is_idle() {
+        let idle = {
+            let mut mailbox = self.mailbox.lock();
+            mailbox.may_end();
+            mailbox.is_idle()
+        };
+        if !idle {
             let engine = self.session.engine();
             engine.schedule(
                 engine.now() + millis(self.core.options.disconnect_grace),

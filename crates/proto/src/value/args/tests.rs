@@ -240,3 +240,10 @@ fn errors_say_which_argument() {
     assert!(error.to_string().starts_with("argument 1: missing field `y`"), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn binary_is_not_taken_for_text() {
+    let sent = binary_args(r#"{"_placeholder":true,"num":0}"#, &[b"text"]);
+    assert_eq!(decode_args::<String>(&sent).unwrap_err().index, 0);
+    assert_eq!(decode_args::<Blob>(&sent).unwrap(), Blob(b"text".to_vec()));
+}
