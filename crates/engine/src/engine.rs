@@ -335,13 +335,12 @@ impl Shared {
 
     /// Tells the layer above of a session, unless that has ended already.
     fn announce(&self, session: &Arc<Session>) -> bool {
-        if !session.begin_open() {
-            session.finish();
-            return false;
-        }
         tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
-        self.tell(|handler| handler.open(session));
-        true
+        let opened = session.announce();
+        if !opened {
+            session.finish();
+        }
+        opened
     }
 
     /// Calls the layer above, unless the engine has been stopped. A panic ends with the call.

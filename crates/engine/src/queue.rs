@@ -132,13 +132,13 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// Adds a ping before everything that has not begun to go out: it must not wait behind what a slow client has yet
+    /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client has yet
     /// to fetch, or the client would seem dead.
     pub(crate) fn push_ping(&mut self) {
         self.bytes += Item::Ping.wire_len();
         self.packets += Item::Ping.packets();
-        let begun = usize::from(self.offset > 0);
-        self.items.insert(begun, Item::Ping);
+        let first = usize::from(self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_))));
+        self.items.insert(first, Item::Ping);
     }
 
     pub(crate) fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {

@@ -59,10 +59,20 @@ pub(crate) struct Core {
     drained: Vec<Waker>,
     pub(crate) reason: Option<CloseReason>,
     close_code: Option<CloseCode>,
-    /// The layer above knows of the session.
-    opened: bool,
+    known: Known,
     /// A frame was cut short when the queue was dropped: no other may follow it.
     torn: bool,
+}
+
+/// Whether the layer above knows of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    No,
+    /// It is being told.
+    Opening,
+    /// It is being told, and will be told of the end after that.
+    Ended,
+    Yes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +198,7 @@ impl Session {
                 drained: Vec::new(),
                 reason: None,
                 close_code: None,
-                opened: false,
+                known: Known::No,
                 torn: false,
             }),
             slot: Mutex::new(None),
@@ -456,12 +466,25 @@ impl Session {
         frames
     }
 
-    /// The layer above is about to be told of the session; `false` when it has ended already, and there is nothing to
-    /// tell.
-    pub(crate) fn begin_open(&self) -> bool {
-        let mut core = self.core.lock();
-        core.opened = core.phase == Phase::Open;
-        core.opened
+    /// Tells the layer above of the session; `false` when it has ended already, and there is nothing to tell.
+    pub(crate) fn announce(self: &Arc<Self>) -> bool {
+        {
+            let mut core = self.core.lock();
+            if core.phase != Phase::Open {
+                return false;
+            }
+            core.known = Known::Opening;
+        }
+        self.shared.tell(|handler| handler.open(self));
+        let reason = {
+            let mut core = self.core.lock();
+            let ended = std::mem::replace(&mut core.known, Known::Yes) == Known::Ended;
+            core.reason.filter(|_| ended)
+        };
+        if let Some(reason) = reason {
+            self.announce_close(reason);
+        }
+        true
     }
 
     /// Whether the last frame was cut short, so that no other may follow it.
@@ -759,7 +782,8 @@ impl Session {
     // ---- closing ----
 
     /// Ends the session. What is queued is still sent if the server ends it; the layer above is told before this
-    /// returns, once, with the first reason.
+    /// returns, once, with the first reason. While it is still being told of the session itself, it is told of the end
+    /// right after that.
     pub fn close(&self, reason: CloseReason) {
         if self.begin_close(reason, None, reason.flushes()) {
             self.announce_close(reason);
@@ -831,8 +855,13 @@ impl Session {
 
     fn announce_close(&self, reason: CloseReason) {
         tracing::debug!(target: "wirebird::engineio", %reason, "session closed");
-        if !self.core.lock().opened {
-            return;
+        {
+            let mut core = self.core.lock();
+            match core.known {
+                Known::Yes => {}
+                Known::Opening => return core.known = Known::Ended,
+                Known::No | Known::Ended => return,
+            }
         }
         if let Some(me) = self.me.upgrade() {
             self.shared.tell(|handler| handler.close(&me, reason));

@@ -156,6 +156,30 @@ fn the_close_frame_is_written_before_the_engine_is_empty() {
     }
 }
 
+/// F-PRO-22: so is the close packet of a held poll.
+#[test]
+fn the_close_packet_is_written_before_the_engine_is_empty() {
+    use std::io::Read;
+    for _ in 0..50 {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let mut http = runtime.block_on(async {
+            let server = TestServer::start().await;
+            let mut client = Polling::open(server.addr).await;
+            client.begin_poll().await;
+            until("a held poll", || server.session(&client.sid).is_writable()).await;
+            server.engine.begin_close();
+            within("an empty engine", server.engine.emptied()).await;
+            client.get.stream.into_std().unwrap()
+        });
+        runtime.shutdown_background();
+        http.set_nonblocking(false).unwrap();
+        let mut rest = String::new();
+        http.read_to_string(&mut rest).unwrap();
+        assert!(rest.ends_with("\r\n\r\n1"), "{rest:?}");
+    }
+}
+
 /// Pain 20: a thousand clients on both transports are closed within two seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_clients_are_closed_within_two_seconds() {

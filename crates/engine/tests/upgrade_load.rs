@@ -128,11 +128,11 @@ async fn client(get: Http, post: Http, addr: std::net::SocketAddr) -> (Http, Htt
 async fn ten_thousand_upgrades_under_traffic_lose_nothing() {
     let wrong = Arc::new(Wrong::default());
     let seen = wrong.clone();
-    let mut server = TestServer::with(
-        config(|c| c.upgrade_timeout = Duration::from_secs(60)),
-        move |session, message| on_message(session, message, &seen),
-    )
-    .await;
+    let mut server =
+        TestServer::with(config(|c| c.upgrade_timeout = Duration::from_secs(60)), move |session, message| {
+            on_message(session, message, &seen)
+        })
+        .await;
     let over = Arc::new(AtomicBool::new(false));
     let pusher = {
         let (engine, over) = (server.engine.clone(), over.clone());

@@ -55,6 +55,12 @@ impl Builder {
         self
     }
 
+    /// How long a close waits for what is still queued for the client. Default 30 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.close_timeout = timeout;
+        self
+    }
+
     /// How long a client may be connected without joining a namespace. Default 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;

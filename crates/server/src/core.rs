@@ -10,6 +10,7 @@ use dashmap::mapref::entry::Entry;
 use http::Extensions;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use wirebird_engine::{CloseReason, Handler, Handshake, Message, Refusal, Session};
 
 use crate::adapter::Adapter;
@@ -46,6 +47,7 @@ pub(crate) struct Core {
     dispatcher: RwLock<Arc<dyn Dispatcher>>,
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
+    told_stopped: Notify,
     /// With how many namespaces those that nobody uses are looked for.
     sweep_at: AtomicUsize,
     broadcasts: AtomicU64,
@@ -68,6 +70,7 @@ impl Core {
             dispatcher: RwLock::new(Arc::new(Router)),
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            told_stopped: Notify::new(),
             sweep_at: AtomicUsize::new(SWEEP),
             broadcasts: AtomicU64::new(0),
             warned: Mutex::default(),
@@ -170,6 +173,15 @@ impl Core {
         for namespace in namespaces {
             let sockets: Vec<_> = namespace.sockets.iter().map(|entry| entry.value().clone()).collect();
             sockets.iter().for_each(SocketInner::abandon);
+        }
+        self.told_stopped.notify_waiters();
+    }
+
+    /// Resolves when the server has closed.
+    pub(crate) async fn stopped(&self) {
+        let told = self.told_stopped.notified();
+        if !self.is_stopped() {
+            told.await;
         }
     }
 

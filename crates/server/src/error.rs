@@ -24,6 +24,11 @@ impl Error {
         Self(Inner::Message(message.to_string()))
     }
 
+    /// An error of which only this is known, such as one of `anyhow`.
+    pub fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self(Inner::Other(error))
+    }
+
     pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&str>()

@@ -215,10 +215,11 @@ impl<C: Context, T: Clone + Send + Sync + 'static> FromContext<C> for Extension<
     }
 }
 
-/// The arguments of an event, decoded. A tuple takes several arguments, anything else the first; arguments that are
-/// not asked for are passed over. Missing ones and those of another type are an error that names the argument.
+/// The arguments of an event, decoded. A tuple takes several arguments, anything else the first; extra arguments
+/// are ignored. Missing ones and those of another type are an error that names the argument.
 ///
-/// Binary arguments decode into `bytes::Bytes`, `serde_bytes` types and [`Value`].
+/// Binary arguments decode into `bytes::Bytes`, `serde_bytes` types and [`Value`], never into text. The other way round,
+/// `bytes::Bytes` also takes text and lists of numbers: take a [`Value`] and [`Value::as_binary`] where that matters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Data<T>(pub T);
 

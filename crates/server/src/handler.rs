@@ -32,7 +32,8 @@ pub trait EventHandler<M>: Send + Sync + 'static {
 /// (`false` refuses), or a `Result<(), E>` whose error refuses.
 #[diagnostic::on_unimplemented(
     message = "this function cannot handle connections",
-    note = "a connect handler is an async function or closure of extractors that returns `()`, `bool` or `Result<(), E>`"
+    note = "a connect handler is an async function or closure of extractors (`wirebird::extract`; `Data` is for events only)",
+    note = "it returns `()`, `bool` or `Result<(), E>`, where `E` is a `std::error::Error`, `wirebird::Error` or `ConnectError`"
 )]
 pub trait ConnectHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]

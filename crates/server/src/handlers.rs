@@ -67,6 +67,12 @@ impl Handlers {
             !wirebird_proto::socket_io::is_reserved(&name),
             "{name:?} is a reserved name: no client can send such an event (see on_connect and on_disconnect)"
         );
+        if name == "connection" {
+            tracing::warn!(
+                target: "wirebird::socketio",
+                "`on(\"connection\", …)` handles an event of that name; connections are handled by `on_connect`"
+            );
+        }
         let erased: Arc<EventFn> = Arc::new(Box::new(move |context| handler.call(context)));
         self.change(|table| {
             table.events.insert(name.as_str().into(), erased.clone());

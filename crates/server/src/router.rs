@@ -141,7 +141,7 @@ fn log(context: &EventContext, error: &Error) {
         nsp = %context.socket().0.namespace.name,
         sid = %context.socket().id(),
         event = context.event(),
-        error = ?error,
+        %error,
         "a handler failed"
     );
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 use wirebird_engine::http::{Fallback, Listener};
 use wirebird_engine::{Engine, Handshake, memory};
 
@@ -107,21 +107,32 @@ impl Server {
         wirebird_engine::http::handle(&self.engine, request).await
     }
 
-    /// Listens on an address and serves until [`Server::close`] is called. For servers without a framework.
+    /// Listens on an address and serves until [`Server::close`] has finished. For servers without a framework.
+    ///
+    /// ```no_run
+    /// # async fn f(io: wirebird::Server) -> std::io::Result<()> {
+    /// tokio::spawn(io.shutdown_on_signal()); // Ctrl-C and SIGTERM close the server, which ends `serve`
+    /// io.serve("127.0.0.1:5000").await
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn serve(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
-        self.serve_listener(TcpListener::bind(addr).await?).await
+        let addrs: Vec<_> = lookup_host(addr).await?.collect();
+        let listener = TcpListener::bind(&addrs[..]).await.map_err(|error| {
+            let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+            io::Error::new(error.kind(), format!("cannot listen on {}: {error}", addrs.join(", ")))
+        })?;
+        self.serve_listener(listener).await
     }
 
-    /// Serves the connections of a listener until [`Server::close`] is called.
+    /// Serves the connections of a listener until [`Server::close`] has finished.
     ///
     /// # Errors
     /// When the listener fails.
     pub async fn serve_listener(&self, listener: TcpListener) -> io::Result<()> {
-        let served = Listener::new(self.engine.clone());
-        wirebird_engine::http::serve(listener, served, self.engine.closing()).await
+        self.serve_with(listener, Listener::new(self.engine.clone())).await
     }
 
     /// As [`Server::serve_listener`], with somebody to answer what is not for the server.
@@ -133,8 +144,13 @@ impl Server {
         listener: TcpListener,
         fallback: impl Fallback,
     ) -> io::Result<()> {
-        let served = Listener::new(self.engine.clone()).fallback(fallback);
-        wirebird_engine::http::serve(listener, served, self.engine.closing()).await
+        self.serve_with(listener, Listener::new(self.engine.clone()).fallback(fallback)).await
+    }
+
+    async fn serve_with(&self, listener: TcpListener, served: Listener) -> io::Result<()> {
+        wirebird_engine::http::serve(listener, served, self.engine.closing()).await?;
+        self.closed().await;
+        Ok(())
     }
 
     // ---- without a runtime ----
@@ -193,6 +209,12 @@ impl Server {
                 self.stop();
             }
         }
+    }
+
+    /// Resolves when the server has closed: every disconnect handler has run, or has had its time.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let core = self.root.core.clone();
+        async move { core.stopped().await }
     }
 
     /// Resolves when no connection is left and every disconnect handler has run.

@@ -208,7 +208,8 @@ async fn connections_that_are_announced_early_stay_consistent() {
 #[ignore = "a farewell that races with the client's own can reach the next connection"]
 async fn connections_that_both_sides_end_at_random_stay_consistent() {
     for always_connect in [false, true] {
-        storm(Storm { clients_leave: true, server_disconnects: true, always_connect, ..Storm::default() }).await;
+        storm(Storm { clients_leave: true, server_disconnects: true, always_connect, ..Storm::default() })
+            .await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The benchmark's contract on socketioxide and axum, as an application would write it.
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use bytes::Bytes;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
@@ -29,6 +30,7 @@ pub async fn main() -> std::io::Result<()> {
     let port: u16 = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(0);
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", connected);
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    // As the other servers do by themselves.
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, Router::new().layer(layer)).await
 }

@@ -25,6 +25,7 @@ use crate::stream::WebSocket;
 use crate::transport::TransportKind;
 use respond::Refused;
 
+pub(crate) use respond::log_too_large;
 pub use serve::{Fallback, FallbackBody, Listener, full, handle, serve};
 
 /// What a request's head asks for.
@@ -221,6 +222,7 @@ fn with_session(
     }
     if declared_length(&parts.headers).is_some_and(|length| length > engine.config().max_payload as u64) {
         post.give_up();
+        respond::log_too_large(engine, "polling");
         return Err(Refused::TOO_LARGE);
     }
     Ok(Step::Post(post, reply))

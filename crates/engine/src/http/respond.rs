@@ -117,3 +117,14 @@ pub(crate) fn log_version(engine: &Engine, version: Option<&str>) {
          which JavaScript clients use from version 3 on"
     );
 }
+
+/// Says that a client sent more than is allowed, at most once a minute: nobody else would tell the operator.
+pub(crate) fn log_too_large(engine: &Engine, transport: &str) {
+    if is_news(engine, "max_payload") {
+        tracing::warn!(
+            target: "wirebird::engineio",
+            transport, max_payload = engine.config().max_payload,
+            "a client sent a message over the limit; raise max_payload if it should not be refused"
+        );
+    }
+}

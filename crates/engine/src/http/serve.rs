@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
-use crate::http::{Step, begin, is_endpoint};
+use crate::http::{Step, begin, is_endpoint, log_too_large};
 use crate::polling::Post;
 use crate::stream::WebSocket;
 
@@ -51,6 +51,7 @@ where
                 reply.posted(valid)
             }
             Err(BodyError::TooLarge) => {
+                log_too_large(engine, "polling");
                 post.finish();
                 reply.too_large()
             }

@@ -14,6 +14,7 @@ use wirebird_proto::engine_io::Packet;
 use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame};
 
 use super::io::{Link, Stream};
+use crate::http::log_too_large;
 use crate::reason::CloseReason;
 use crate::session::{Probe, Session};
 use crate::transport::{Attachment, Transport};
@@ -180,6 +181,9 @@ impl<S: Stream> Connection<S> {
                 Err(error) => {
                     tracing::debug!(target: "wirebird::engineio", %error, "refused WebSocket data, closing");
                     let code = error.close_code();
+                    if code == CloseCode::TOO_BIG {
+                        log_too_large(&self.session.engine(), "websocket");
+                    }
                     if self.role == Role::Session {
                         self.session.close_with_code(CloseReason::TransportError, code);
                     }

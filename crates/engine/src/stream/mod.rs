@@ -88,6 +88,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     engine.attach_runtime();
+    // A poll could only be dropped here, and that would end its session.
+    if !websocket::is_upgrade(&parts.headers) {
+        return write_response(&mut stream, &crate::http::not_a_websocket()).await;
+    }
     match begin(engine, &mut parts).await {
         Step::WebSocket(socket, reply) => {
             let response = reply.switching();

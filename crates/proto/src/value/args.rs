@@ -100,9 +100,22 @@ impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             ArgsErrorCause::Missing => write!(f, "argument {} is missing", self.index),
-            ArgsErrorCause::Invalid(cause) => write!(f, "argument {}: {cause}", self.index),
+            ArgsErrorCause::Invalid(cause) => write!(f, "argument {}: {}", self.index, without_data(cause)),
         }
     }
+}
+
+/// What a deserialisation error says, without what was received: messages of serde quote it, and it may be a secret.
+///
+/// The error itself, quotations included, is the [`source`](std::error::Error::source) of an [`ArgsError`].
+pub fn without_data(error: &Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if let Some((_, expected)) = text.rsplit_once(", expected ") {
+        return format!("expected {expected}");
+    }
+    let names_only = ["missing field", "duplicate field"].iter().any(|start| text.starts_with(start));
+    if names_only { text.into() } else { "it is not what was expected".into() }
 }
 
 impl std::error::Error for ArgsError {

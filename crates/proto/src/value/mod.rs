@@ -23,7 +23,7 @@ mod handoff;
 mod map;
 mod ser;
 
-pub use args::{ArgsError, ArgsErrorCause, decode_all, decode_args, decode_value};
+pub use args::{ArgsError, ArgsErrorCause, decode_all, decode_args, decode_value, without_data};
 pub use map::Map;
 pub use ser::{EncodeError, encode_args, encode_outcome};
 

@@ -69,7 +69,13 @@ impl Socket {
     /// # Errors
     /// When it is not a `T`. Use `Option<T>` if clients may send nothing.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, crate::Error> {
-        Ok(wirebird_proto::value::decode_value(self.0.auth.as_deref().unwrap_or("null"), &[])?)
+        let auth = self.0.auth.as_deref().unwrap_or("null");
+        wirebird_proto::value::decode_value(auth, &[]).map_err(|error| {
+            let problem = wirebird_proto::value::without_data(&error);
+            crate::Error::msg(format_args!(
+                "what the client sent along is not what the handler takes: {problem}"
+            ))
+        })
     }
 
     // ---- sending ----

@@ -247,3 +247,11 @@ fn binary_is_not_taken_for_text() {
     assert_eq!(decode_args::<String>(&sent).unwrap_err().index, 0);
     assert_eq!(decode_args::<Blob>(&sent).unwrap(), Blob(b"text".to_vec()));
 }
+
+#[test]
+fn errors_do_not_quote_what_was_received() {
+    let error = decode_args::<u32>(&args(r#""my secret, expected nothing""#)).unwrap_err();
+    assert_eq!(error.to_string(), "argument 0: expected u32");
+    let error = decode_args::<Point>(&args(r#"{"x":1}"#)).unwrap_err();
+    assert_eq!(error.to_string(), "argument 0: missing field `y`");
+}

@@ -1,0 +1,105 @@
+"""The table, as Markdown."""
+
+from .rows import SCALING
+
+
+def write(session, chart):
+    machine = session.machine
+    cpu = [row for row in session.rows if row.figures[0][0] == "server_us"]
+    others = [row for row in session.rows if row not in cpu]
+    parts = [
+        f"# Benchmarks, {machine.date}",
+        "",
+        f"`{session.command}` on {machine.model}, {machine.cores} cores, {machine.kernel}. "
+        f"Server on {_cores(machine.server_cores)}, load generator on {_cores(machine.load_cores)}; "
+        f"{_runs(session)} of {session.seconds:g} s. How to read it: bench/README.md.",
+        "",
+    ]
+    if cpu:
+        parts += ["## Server CPU per operation", ""]
+        parts += [f"Microseconds, user and system; in brackets the ratio to the limit.\n\n![chart]({chart})", ""]
+        parts += _table(session, cpu, with_ratio=True)
+    if others:
+        parts += ["## Other figures", ""] + _table(session, others, with_ratio=False)
+    scaling = _scaling(session)
+    if scaling:
+        parts += ["## From one server core to two", ""] + scaling
+    parts += ["## Notes", ""] + _notes(session)
+    return "\n".join(parts) + "\n"
+
+
+def _runs(session):
+    return f"medians of {session.repeats} interleaved runs" if session.repeats > 1 else "one run each"
+
+
+def _cores(cores):
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"
+
+
+def _table(session, rows, with_ratio):
+    lines = [["work", *(server.title for server in session.servers)]]
+    for row in rows:
+        for name, suffix, unit in row.figures:
+            title = row.title + suffix + ("" if with_ratio else f", {unit}")
+            cells = [_cell(session, row, server, name, with_ratio) for server in session.servers]
+            if set(cells) != {"–"}:
+                lines.append([title, *cells])
+    lines.insert(1, ["---", *["---:"] * len(session.servers)])
+    return ["| " + " | ".join(line) + " |" for line in lines] + [""]
+
+
+def _cell(session, row, server, name, with_ratio):
+    value = session.median(row.key, server.key, name)
+    if value is None:
+        return "failed" if (row.key, server.key) in session.failures else "–"
+    text = number(value)
+    ratio = session.ratio(row.key, server.key, name) if with_ratio and server.key != "limit" else None
+    if ratio is not None:
+        text += f" ({ratio:.2f}×)" if ratio < 10 else f" ({ratio:.0f}×)"
+    return text + ("\\*" if session.load_bound(row.key, server.key) else "")
+
+
+def number(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _scaling(session):
+    lines = [["work", *(server.title for server in session.servers)]]
+    for one, two, title in SCALING:
+        cells = []
+        for server in session.servers:
+            rates = [session.median(row, server.key, "rate") for row in (one, two)]
+            bound = session.load_bound(two, server.key)
+            cells.append(f"{rates[1] / rates[0]:.2f}×{bound * chr(92) + bound * '*'}" if all(rates) else "–")
+        if set(cells) != {"–"}:
+            lines.append([title, *cells])
+    if len(lines) == 1:
+        return []
+    lines.insert(1, ["---", *["---:"] * len(session.servers)])
+    return ["| " + " | ".join(line) + " |" for line in lines] + [""]
+
+
+def _notes(session):
+    notes = []
+    keys = [(row, server) for row in session.rows for server in session.servers]
+    if any(session.load_bound(row.key, server.key) for row, server in keys):
+        notes.append("\\* The load generator used more than 85 % of its cores (latency: it was late): it may have held the server up.")
+    for row, server in keys:
+        reports = session.reports.get((row.key, server.key), [])
+        clients = {report["clients"] for report in reports if row.clients > 100} - {row.clients}
+        if clients and server is session.servers[0]:
+            notes.append(f"{row.title}: {min(clients):,} clients in place of {row.clients:,}.")
+        answers = sum(report.get("operations", 0) for report in reports)
+        reordered = session.reordered(row.key, server.key)
+        if reordered:
+            share = 100 * reordered / answers
+            notes.append(f"{server.title}, {row.title}: {share:.0f} % of the answers did not come in the order of their questions.")
+        failures = session.failures.get((row.key, server.key), [])
+        if failures:
+            total = len(failures) + len(reports)
+            notes.append(f"{server.title}, {row.title}: {len(failures)} of {total} runs failed: {failures[0]}")
+    return [f"* {note}" for note in notes] or ["None."]

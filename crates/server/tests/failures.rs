@@ -1,0 +1,224 @@
+//! Handlers that fail, block or lag behind.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use support::{Client, Latch, Log, settle, until};
+use wirebird::extract::{Data, EventContext, State};
+use wirebird::{Builder, Concurrency, Error, Server};
+
+fn logged() -> (Builder, Log) {
+    let log = Log::default();
+    (Server::builder().state(log.clone()), log)
+}
+
+/// False, but the compiler does not know.
+fn never() -> bool {
+    std::hint::black_box(false)
+}
+
+/// F-ERR-01, F-ERR-02, F-ERR-03, F-ERR-05, F-ERR-07, F-EVT-18
+#[tokio::test]
+async fn errors_and_panics_reach_the_error_handler_whose_value_is_acknowledged() {
+    let (builder, log) = logged();
+    let io = builder.build();
+    for namespace in [io.of("/own"), io.of("/default")] {
+        namespace.on("error", async || {
+            String::from_utf8(vec![0xff])?;
+            Ok::<_, std::string::FromUtf8Error>(1)
+        });
+        namespace.on("text", async || Err::<(), _>(String::from("only text")));
+        namespace.on("panic", async || assert!(never(), "at once"));
+        namespace.on("late", async || {
+            tokio::task::yield_now().await;
+            assert!(never(), "later");
+        });
+        namespace.on("arguments", async |Data(_): Data<(u8, u8)>| ());
+        namespace.on("unsendable", async || HashMap::from([((1, 2), 3)]));
+    }
+    io.of("/own").on_error(async |error: Error, context: EventContext| {
+        let (event, args) = (context.event(), context.args().json());
+        format!("{event} {args} {} {}", error.is_panic(), error.is_bad_arguments())
+    });
+    io.on_error({
+        let log = log.clone();
+        move |error: Error| {
+            log.push(error.to_string());
+            async {}
+        }
+    });
+    let client = Client::open(&io);
+    client.join("/own").await;
+    client.join("/default").await;
+    for (name, flags) in [
+        ("error", "false false"),
+        ("text", "false false"),
+        ("panic", "true false"),
+        ("late", "true false"),
+        ("arguments", "false true"),
+        ("unsendable", "false false"),
+    ] {
+        client.send(format!(r#"2/own,0["{name}",7]"#));
+        assert_eq!(client.next().await, format!(r#"3/own,0["{name} 7 {flags}"]"#));
+        client.send(format!(r#"2/own,["{name}"]"#));
+        client.send(format!(r#"2/default,0["{name}",7]"#));
+    }
+    // What the default handler returns is nothing, so nothing is acknowledged.
+    let lines = log.wait(6).await;
+    for (line, part) in lines.iter().zip(["utf-8", "only text", "at once", "later", "", "cannot be sent"]) {
+        assert!(line.contains(part), "{line:?} {part:?}");
+    }
+    settle().await;
+    assert!(client.take().is_empty() && client.is_open());
+}
+
+/// F-ERR-06: without an error handler the connection stays, the next event is handled, and nothing is acknowledged.
+#[tokio::test]
+async fn without_an_error_handler_the_connection_stays() {
+    let io = Server::new();
+    io.on("panic", async || assert!(never()));
+    io.on("late", async || {
+        tokio::task::yield_now().await;
+        assert!(never());
+    });
+    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
+    io.on("fine", async || "fine");
+    let client = Client::open(&io);
+    client.join("/").await;
+    for name in ["panic", "late", "error"] {
+        client.send(format!(r#"20["{name}"]"#));
+        assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
+    }
+}
+
+/// An error handler that fails itself ends there.
+#[tokio::test]
+async fn a_failing_error_handler_does_no_harm() {
+    let io = Server::new();
+    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
+    io.on("fine", async || "fine");
+    io.on_error(async |_: Error| assert!(never(), "and again"));
+    let client = Client::open(&io);
+    client.join("/").await;
+    client.send(r#"20["error"]"#);
+    assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
+}
+
+/// Pain 17: a handler that blocks its thread leaves the sockets of others alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_blocking_handler_does_not_hold_up_others() {
+    let (blocked, release) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let io = Server::new();
+    io.on("block", {
+        let (blocked, release) = (blocked.clone(), release.clone());
+        move || {
+            blocked.store(true, Ordering::SeqCst);
+            while !release.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            async { "at last" }
+        }
+    });
+    io.on("quick", async |Data(n): Data<u32>| n);
+    let clients: Vec<_> = (0..9).map(|_| Arc::new(Client::open(&io))).collect();
+    for client in &clients {
+        client.join("/").await;
+    }
+    let first = clients[0].clone();
+    let stuck = tokio::spawn(async move { first.call(0, r#"["block"]"#).await });
+    until("the handler to block", || blocked.load(Ordering::SeqCst)).await;
+    let mut others = Vec::new();
+    for client in &clients[1..] {
+        let client = client.clone();
+        others.push(tokio::spawn(async move {
+            for n in 0..100 {
+                assert_eq!(client.call(n, &format!(r#"["quick",{n}]"#)).await, [format!("3{n}[{n}]")]);
+            }
+        }));
+    }
+    for other in others {
+        other.await.unwrap();
+    }
+    io.emit("broadcast", ()).unwrap();
+    for client in &clients[1..] {
+        assert_eq!(client.next().await, r#"2["broadcast"]"#);
+    }
+    release.store(true, Ordering::SeqCst);
+    assert_eq!(stuck.await.unwrap().last().unwrap(), r#"30["at last"]"#);
+}
+
+/// R11: reading stops while too many events wait for their handlers, and goes on when half are done.
+#[tokio::test]
+async fn too_many_waiting_events_pause_the_reading() {
+    let latch = Latch::default();
+    let io = Server::builder().max_pending_events(10, 15).state(latch.clone()).build();
+    io.on("event", async |State(latch): State<Latch>| latch.wait().await);
+    let (one, other) = (Client::open(&io), Client::open(&io));
+    one.join("/").await;
+    other.join("/").await;
+    let paused = |client: &Client| client.conn.session().is_paused();
+    for n in 0..10 {
+        assert!(!paused(&one), "{n}");
+        one.send(format!(r#"2{n}["event"]"#));
+    }
+    assert!(paused(&one));
+    // The limit for all.
+    for _ in 0..5 {
+        assert!(!paused(&other));
+        other.send(r#"2["event"]"#);
+    }
+    assert!(paused(&other));
+    for n in 0..5 {
+        assert!(paused(&one), "{n}");
+        latch.open(1);
+        settle().await;
+    }
+    latch.open(10);
+    until("both to go on", || !paused(&one) && !paused(&other)).await;
+    assert_eq!(one.next_many(10).await.len(), 10);
+
+    // What a client leaves behind does not count for ever.
+    for _ in 0..10 {
+        one.send(r#"2["event"]"#);
+    }
+    one.break_off();
+    latch.open(10);
+    for n in 0..4 {
+        other.send(r#"2["event"]"#);
+        assert!(!paused(&other), "{n}");
+        latch.open(1);
+        settle().await;
+    }
+}
+
+/// The same, with events and handlers in threads of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reading_is_never_paused_for_good() {
+    let io = Server::builder().max_pending_events(4, 1_000).build();
+    io.concurrency(Concurrency::Concurrent(4));
+    let handled = Arc::new(AtomicUsize::new(0));
+    io.on("event", {
+        let handled = handled.clone();
+        move || {
+            let handled = handled.clone();
+            async move {
+                tokio::task::yield_now().await;
+                handled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    for n in 0..20_000 {
+        while client.conn.session().is_paused() {
+            until("the reading to go on", || !client.conn.session().is_paused()).await;
+        }
+        client.send(format!(r#"2["event",{n}]"#));
+    }
+    until("all to be handled", || handled.load(Ordering::Relaxed) == 20_000).await;
+    until("the reading to go on", || !client.conn.session().is_paused()).await;
+}
