@@ -10,7 +10,7 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
-use wirebird::extract::{Auth, Data};
+use wirebird::extract::{Auth, Data, Session};
 use wirebird::{ConnectError, DisconnectReason, Error, Server, Socket};
 use wirebird_examples::listen;
 
@@ -36,35 +36,39 @@ async fn connect(socket: Socket, Auth(login): Auth<Login>) -> Result<(), Connect
 }
 
 /// What a handler returns is the acknowledgement: here, how many are in the room.
-async fn join(socket: Socket, Data(room): Data<String>) -> Result<usize, Error> {
+async fn join(
+    socket: Socket,
+    Session(Nickname(name)): Session<Nickname>,
+    Data(room): Data<String>,
+) -> Result<usize, Error> {
     socket.join(&room)?;
-    socket.to(&room).emit("joined", (&room, nickname(&socket)?))?;
+    socket.to(&room).emit("joined", (&room, name))?;
     Ok(socket.namespace().to(&room).sockets().len())
 }
 
 /// `socket.emit("chat", room, text)` has two arguments, and so does what we emit.
-async fn chat(socket: Socket, Data((room, text)): Data<(String, String)>) -> Result<&'static str, Error> {
+async fn chat(
+    socket: Socket,
+    Session(Nickname(name)): Session<Nickname>,
+    Data((room, text)): Data<(String, String)>,
+) -> Result<&'static str, Error> {
     if !socket.in_room(&room) {
         return Ok("join the room first");
     }
     // Everybody in the room but the sender; `socket.namespace().to(room)` would include it.
-    socket.to(&room).emit("chat", (&room, nickname(&socket)?, text))?;
+    socket.to(&room).emit("chat", (&room, name, text))?;
     Ok("delivered")
 }
 
 /// The rooms of a socket can still be read when it is gone.
-async fn disconnect(socket: Socket, reason: DisconnectReason) -> Result<(), Error> {
-    let name = nickname(&socket)?;
+async fn disconnect(
+    socket: Socket,
+    Session(Nickname(name)): Session<Nickname>,
+    reason: DisconnectReason,
+) -> Result<(), Error> {
     println!("{name} left: {reason}");
     socket.to(socket.rooms()).emit("left", name)?;
     Ok(())
-}
-
-fn nickname(socket: &Socket) -> Result<String, Error> {
-    let Some(Nickname(name)) = socket.session().get() else {
-        return Err(Error::msg("nobody is logged in"));
-    };
-    Ok(name)
 }
 
 /// An ordinary axum handler: the server is its state, and can emit from anywhere.

@@ -30,11 +30,11 @@ MEMORY = (("idle_kib", "", "KiB"), ("burst_kib", ", after 16 KiB were sent to ea
 
 ALL = [
     Row("echo", "acknowledged echo, 100 clients, 32 B", "echo", quick=True),
-    Row("echo1k", "the same, 1,000 clients, 1 KiB", "echo", ("--size", "1024"), 1000),
-    Row("echo16", "the same, 16 in flight a client, 32 B", "echo", ("--in-flight", "16"), quick=True),
+    Row("echo1k", "acknowledged echo, 1,000 clients, 1 KiB", "echo", ("--size", "1024"), 1000),
+    Row("echo16", "acknowledged echo, 100 clients, 16 in flight each, 32 B", "echo", ("--in-flight", "16"), quick=True),
     Row("bin", "binary echo, 100 clients, 1 KiB", "bin", ("--size", "1024"), quick=True),
     Row("cast", "one broadcast to 1,000, a delivery", "cast", (), 1000, quick=True),
-    Row("cast4", "the same with 4 broadcasts in flight", "cast", ("--in-flight", "4"), 1000, quick=True),
+    Row("cast4", "4 broadcasts to 1,000 at a time, a delivery", "cast", ("--in-flight", "4"), 1000, quick=True),
     Row("cast5k", "one broadcast to 5,000, a delivery", "cast", (), 5000),
     Row("cast20k", "one broadcast to 20,000, a delivery", "cast", (), 20000, many=True),
     Row("room", "100 rooms of 10, a delivery", "room", (), 1000),
@@ -42,10 +42,10 @@ ALL = [
     Row("connect", "a new WebSocket connection with CONNECT", "connect", (), 64, quick=True),
     Row("memory", "memory of an idle connection", "memory", (), 5000, MEMORY, quick=True),
     Row("max", "echoes with 400 clients", "echo", (), 400, RATE),
-    Row("max1", "the same, server on one core", "echo", (), 400, RATE, one_core=True),
+    Row("max1", "echoes with 400 clients, server on one core", "echo", (), 400, RATE, one_core=True),
     Row("castmax", "deliveries with 4 senders to 1,000", "cast", ("--in-flight", "4"), 1000, RATE),
-    Row("castmax1", "the same, server on one core", "cast", ("--in-flight", "4"), 1000, RATE, one_core=True),
-    Row("latency", "latency of the echo at half of that rate", "latency", (), 100, LATENCY, rate_of=("max", 0.5)),
+    Row("castmax1", "deliveries with 4 senders to 1,000, server on one core", "cast", ("--in-flight", "4"), 1000, RATE, one_core=True),
+    Row("latency", "latency of the echo at half of the rate with 400 clients", "latency", (), 100, LATENCY, rate_of=("max", 0.5)),
 ]
 
 BY_KEY = {row.key: row for row in ALL}

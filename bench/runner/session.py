@@ -85,7 +85,8 @@ class Session:
         return 2 * sum(report["load_bound"] for report in reports) > len(reports)
 
     def reordered(self, row, server):
-        return sum(report.get("reordered", 0) for report in self.reports.get((row, server), []))
+        """The largest share of answers that came after the answer to a later message."""
+        return max((report.get("reordered", 0) for report in self.reports.get((row, server), [])), default=0)
 
     # ---- keeping it ----
 

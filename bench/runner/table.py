@@ -87,17 +87,18 @@ def _notes(session):
     notes = []
     keys = [(row, server) for row in session.rows for server in session.servers]
     if any(session.load_bound(row.key, server.key) for row, server in keys):
-        notes.append("\\* The load generator used more than 85 % of its cores (latency: it was late): it may have held the server up.")
+        notes.append(
+            "\\* The load generator used more than 85 % of its cores (latency: sent late): it may have held the server up."
+        )
     for row, server in keys:
         reports = session.reports.get((row.key, server.key), [])
         clients = {report["clients"] for report in reports if row.clients > 100} - {row.clients}
         if clients and server is session.servers[0]:
             notes.append(f"{row.title}: {min(clients):,} clients in place of {row.clients:,}.")
-        answers = sum(report.get("operations", 0) for report in reports)
         reordered = session.reordered(row.key, server.key)
         if reordered:
-            share = 100 * reordered / answers
-            notes.append(f"{server.title}, {row.title}: {share:.0f} % of the answers did not come in the order of their questions.")
+            share = f"up to {100 * reordered:.1f} %"
+            notes.append(f"{server.title}, {row.title}: {share} of the answers came after the answer to a later message.")
         failures = session.failures.get((row.key, server.key), [])
         if failures:
             total = len(failures) + len(reports)

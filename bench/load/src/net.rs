@@ -14,6 +14,8 @@ use crate::control::{Control, Phase};
 const WAKER: Token = Token(usize::MAX);
 /// What one read takes at most; less means that there is no more.
 const READ: usize = 128 << 10;
+/// Addresses that connections come from.
+const SOURCES: u8 = 16;
 
 /// What a thread's clients do. Connections have the numbers that [`Net::open`] was given.
 pub(crate) trait Driver: Send {
@@ -33,8 +35,8 @@ pub(crate) struct Net {
     server: SocketAddr,
     connections: Vec<Option<Connection>>,
     input: Vec<u8>,
-    /// Connections come from many loopback addresses: one has only 28,000 ports, and closed ones rest for a minute.
-    next_source: u32,
+    /// Connections come from several loopback addresses: one has only 28,000 ports.
+    next_source: u8,
 }
 
 struct Connection {
@@ -46,9 +48,8 @@ struct Connection {
 
 impl Net {
     pub(crate) fn new(server: SocketAddr, thread: usize) -> io::Result<Self> {
-        let next_source = (std::process::id() << 7).wrapping_add((thread as u32) << 16);
         let (connections, input) = (Vec::new(), vec![0; READ]);
-        Ok(Self { poll: Poll::new()?, server, connections, input, next_source })
+        Ok(Self { poll: Poll::new()?, server, connections, input, next_source: thread as u8 })
     }
 
     pub(crate) fn waker(&self) -> io::Result<Waker> {
@@ -66,8 +67,7 @@ impl Net {
         }
         self.connections[index] = None;
         let stream = self.connect().map_err(|error| format!("cannot connect: {error}"))?;
-        let mut connection =
-            Connection { stream, connected: false, partial: Vec::new(), unsent: Vec::new() };
+        let mut connection = Connection { stream, connected: false, partial: Vec::new(), unsent: Vec::new() };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut connection.stream, Token(index), interest);
         registered.map_err(|error| error.to_string())?;
@@ -77,10 +77,12 @@ impl Net {
 
     fn connect(&mut self) -> io::Result<TcpStream> {
         self.next_source = self.next_source.wrapping_add(1);
-        let [_, a, b, _] = self.next_source.rotate_left(8).to_be_bytes();
-        let source = Ipv4Addr::new(127, 1 + a % 250, b, 1);
+        let source = Ipv4Addr::new(127, 0, 1, self.next_source % SOURCES);
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
         socket.set_tcp_nodelay(true)?;
+        // Closed with a reset: otherwise thousands of closed connections rest in the kernel for a minute, and make the
+        // next runs dearer.
+        socket.set_linger(Some(Duration::ZERO))?;
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         match socket.connect(&self.server.into()) {
             Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),
@@ -123,7 +125,9 @@ impl Net {
     fn readable<D: Driver>(&mut self, driver: &mut D, index: usize, to_the_end: bool) -> Result<(), String> {
         let mut input = std::mem::take(&mut self.input);
         let result = loop {
-            let Some(connection) = self.connections[index].as_mut().filter(|c| c.connected) else { break Ok(()) };
+            let Some(connection) = self.connections[index].as_mut().filter(|c| c.connected) else {
+                break Ok(());
+            };
             let start = connection.partial.len();
             input.resize(start + READ, 0);
             input[..start].copy_from_slice(&connection.partial);

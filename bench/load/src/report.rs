@@ -21,7 +21,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn report(&self, args: &Args, reordered: u64) -> Result<Value, String> {
+    pub(crate) fn report(&self, args: &Args) -> Result<Value, String> {
         if self.operations == 0 {
             return Err("not one operation has ended in the measured time".to_owned());
         }
@@ -36,7 +36,6 @@ impl Window {
             "load_us": round(self.load * 1e6 / self.operations as f64, 3),
             "load_busy": round(load, 2),
             "load_bound": load > BUSY,
-            "reordered": reordered,
         }))
     }
 }

@@ -76,13 +76,15 @@ impl Run<'_> {
                     Clients::new(echo, control(), args.dialect, thread, share(thread))
                 });
                 let (window, clients) = self.with(nets, drivers, || self.measure())?;
-                window.report(args, clients.iter().map(|clients| clients.scenario.reordered).sum())
+                let mut report = window.report(args)?;
+                let reordered: u64 = clients.iter().map(|clients| clients.scenario.reordered).sum();
+                report["reordered"] = json!(round(reordered as f64 / self.control.operations() as f64, 4));
+                Ok(report)
             }
             Mode::Latency => {
                 let exchange = Exchange::text(args.size, args.dialect);
                 let drivers = (0..args.threads).map(|thread| {
-                    let latency =
-                        Latency::new(control(), thread, share(thread), args.rate, exchange.clone());
+                    let latency = Latency::new(control(), thread, share(thread), args.rate, exchange.clone());
                     Clients::new(latency, control(), args.dialect, thread, share(thread))
                 });
                 let (window, clients) = self.with(nets, drivers, || self.measure())?;
@@ -91,7 +93,7 @@ impl Run<'_> {
                     times.add(&scenario.times);
                     delays.add(&scenario.delays);
                 }
-                let mut report = window.report(args, 0)?;
+                let mut report = window.report(args)?;
                 add_latencies(&mut report, &times, &delays);
                 Ok(report)
             }
@@ -101,13 +103,13 @@ impl Run<'_> {
                     _ => Layout::Rooms { size: args.room_size },
                 };
                 let (window, _) = self.with(nets, self.fans(layout, args.size, None), || self.measure())?;
-                window.report(args, 0)
+                window.report(args)
             }
             Mode::Polling => {
                 let drivers = (0..args.threads)
                     .map(|thread| Polling::new(control(), thread, share(thread), args.size, args.dialect));
                 let (window, _) = self.with(nets, drivers, || self.measure())?;
-                window.report(args, 0)
+                window.report(args)
             }
             Mode::Connect => {
                 let drivers = (0..args.threads).map(|thread| {
@@ -115,7 +117,7 @@ impl Run<'_> {
                     Clients::new(connect, control(), args.dialect, thread, share(thread))
                 });
                 let (window, _) = self.with(nets, drivers, || self.measure())?;
-                window.report(args, 0)
+                window.report(args)
             }
             Mode::Memory => {
                 self.control.set_target(FIRST_CLIENTS.min(args.clients / 2));
@@ -125,12 +127,7 @@ impl Run<'_> {
         }
     }
 
-    fn fans(
-        &self,
-        layout: Layout,
-        size: usize,
-        rounds: Option<u64>,
-    ) -> impl Iterator<Item = Clients<Fan>> {
+    fn fans(&self, layout: Layout, size: usize, rounds: Option<u64>) -> impl Iterator<Item = Clients<Fan>> {
         let Args { clients, dialect, threads, .. } = *self.args;
         let shared = Streams::new(layout, clients);
         (0..threads).map(move |thread| {

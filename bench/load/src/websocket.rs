@@ -135,7 +135,9 @@ impl<S: Scenario> Clients<S> {
 
     fn frame(&mut self, client: usize, text: bool, payload: &[u8]) -> Result<Joined, String> {
         match self.states[client] {
-            State::Joining | State::Open if text && payload == b"2" => self.outbox.own.extend_from_slice(self.pong.bytes()),
+            State::Joining | State::Open if text && payload == b"2" => {
+                self.outbox.own.extend_from_slice(self.pong.bytes())
+            }
             State::Open => self.scenario.message(client, text, payload, &mut self.outbox)?,
             State::Opening if payload.starts_with(b"0{") => {
                 self.outbox.own.extend_from_slice(self.connect.bytes());

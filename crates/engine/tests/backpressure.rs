@@ -334,14 +334,14 @@ async fn a_paused_session_can_end() {
 async fn a_paused_session_needs_no_pong() {
     let beats = config(|c| {
         c.ping_interval = Duration::from_millis(50);
-        c.ping_timeout = Duration::from_millis(50);
+        c.ping_timeout = Duration::from_millis(300);
     });
     let mut server = TestServer::with(beats, |session, _| session.pause_reading()).await;
     let (mut ws, session) = stalled(&server).await;
     ws.send("4pause").await;
     assert_eq!(server.text().await, "pause");
     assert_eq!(ws.text().await, "2", "pings go out all the same");
-    server.silent_for(Duration::from_millis(400)).await;
+    server.silent_for(Duration::from_millis(1000)).await;
     ws.send("3").await;
     session.resume_reading();
     assert_eq!(ws.text().await, "2");

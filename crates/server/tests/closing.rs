@@ -162,7 +162,12 @@ fn close_blocking_waits_without_a_runtime_of_its_own() {
         client.join("/").await;
         client
     });
-    io.close_blocking(Duration::MAX);
+    std::thread::scope(|scope| {
+        scope.spawn(|| io.close_blocking(Duration::MAX));
+        runtime.block_on(client.closed());
+        // A session is there until its client has taken what waits.
+        client.take();
+    });
     assert_eq!(log.all(), ["ServerShutdown"]);
     io.close_blocking(Duration::ZERO);
     assert!(!client.is_open());

@@ -14,14 +14,17 @@ pub(crate) struct Echo {
     clients: Vec<Client>,
     pending: usize,
     draining: bool,
-    /// Answers that came before an earlier one.
+    /// Answers that came after the answer to a later message.
     pub(crate) reordered: u64,
 }
 
 struct Client {
-    /// The message that is under way in each place; the next one of a place has an id that is higher by their number.
-    places: Vec<Option<u64>>,
-    last: u64,
+    /// The message that is under way in each place, and which it was of all that were sent. The next one of a place has
+    /// an id that is higher by the number of places.
+    places: Vec<Option<(u64, u64)>>,
+    sent: u64,
+    /// The latest message that has been answered.
+    answered: u64,
     /// The answer whose attachment is to come.
     part: Option<(usize, u64)>,
 }
@@ -34,7 +37,7 @@ impl Echo {
         in_flight: usize,
         exchange: Exchange,
     ) -> Self {
-        let client = || Client { places: vec![None; in_flight], last: FIRST_ID - 1, part: None };
+        let client = || Client { places: vec![None; in_flight], sent: 0, answered: 0, part: None };
         let clients = (0..clients).map(|_| client()).collect();
         Self { control, thread, exchange, clients, pending: 0, draining: false, reordered: 0 }
     }
@@ -49,19 +52,20 @@ impl Echo {
         let state = &mut self.clients[client];
         let in_flight = state.places.len() as u64;
         let place = (id % in_flight) as usize;
-        if state.places[place] != Some(id) {
+        let Some((_, turn)) = state.places[place].filter(|(waiting, _)| *waiting == id) else {
             return Err(format!("client {number} received an answer to {id} that it does not wait for"));
-        }
-        if id != state.last + 1 {
+        };
+        if turn < state.answered {
             self.reordered += 1;
         }
-        state.last = state.last.max(id);
+        state.answered = state.answered.max(turn);
         self.control.count(self.thread, 1);
         if self.draining {
             state.places[place] = None;
             self.pending -= 1;
         } else {
-            state.places[place] = Some(id + in_flight);
+            state.sent += 1;
+            state.places[place] = Some((id + in_flight, state.sent));
             self.exchange.append(number, id + in_flight, &mut out.own);
         }
         Ok(())
@@ -97,11 +101,12 @@ impl Scenario for Echo {
     fn start(&mut self, out: &mut Outbox) {
         for client in 0..self.clients.len() {
             let number = self.number(client);
-            let places = &mut self.clients[client].places;
-            let in_flight = places.len() as u64;
+            let state = &mut self.clients[client];
+            let in_flight = state.places.len() as u64;
             let mut frames = Vec::new();
             for id in FIRST_ID..FIRST_ID + in_flight {
-                places[(id % in_flight) as usize] = Some(id);
+                state.sent += 1;
+                state.places[(id % in_flight) as usize] = Some((id, state.sent));
                 self.exchange.append(number, id, &mut frames);
             }
             self.pending += in_flight as usize;

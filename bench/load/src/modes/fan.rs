@@ -108,18 +108,7 @@ impl Fan {
         let per_client = if matches!(layout, Layout::Everybody { .. }) { streams.len() } else { 1 };
         let next = vec![FIRST_ID; clients * per_client];
         let (rounds, draining, running) = (None, false, 0);
-        Self {
-            control,
-            thread,
-            layout,
-            dialect,
-            shared,
-            streams,
-            next,
-            rounds,
-            draining,
-            running,
-        }
+        Self { control, thread, layout, dialect, shared, streams, next, rounds, draining, running }
     }
 
     pub(crate) fn rounds(mut self, rounds: u64) -> Self {
@@ -164,7 +153,13 @@ impl Fan {
         }
     }
 
-    fn receive(&mut self, client: usize, index: usize, payload: &[u8], out: &mut Outbox) -> Result<(), String> {
+    fn receive(
+        &mut self,
+        client: usize,
+        index: usize,
+        payload: &[u8],
+        out: &mut Outbox,
+    ) -> Result<(), String> {
         let number = self.streams[index].check(payload)?;
         let place = match self.layout {
             Layout::Everybody { .. } => client * self.streams.len() + index,

@@ -76,9 +76,9 @@ impl Scenario for Latency {
         let id = self.exchange.check(0, number, text, payload)?;
         let sent = &mut self.clients[client].sent;
         let place = sent.iter().position(|(sent, _)| *sent == id);
-        let (_, due) = place.and_then(|place| sent.remove(place)).ok_or_else(|| {
-            format!("client {number} received an answer to {id} that it does not wait for")
-        })?;
+        let (_, due) = place
+            .and_then(|place| sent.remove(place))
+            .ok_or_else(|| format!("client {number} received an answer to {id} that it does not wait for"))?;
         self.pending -= 1;
         self.control.count(self.thread, 1);
         if self.control.is_in_window(due) {

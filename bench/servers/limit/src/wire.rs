@@ -17,7 +17,8 @@ pub const SENT: &[u8] = b"\x81\x0b430000000[]";
 const OPENED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncontent-length: 95\r\n\r\n\
     0{\"sid\":\"limitlimitlimitlimi\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"max\":1e6}";
 const POSTED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nok";
-const POLLED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncontent-length: 45\r\n\r\n\
+const POLLED: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncontent-length: 45\r\n\r\n\
     430000000[\"limitlimitlimitlimitlimitlimitli\"]";
 
 /// What becomes of the frames of a connection; its request says so, because nothing looks into the frames.

@@ -31,6 +31,7 @@ pub async fn main() -> std::io::Result<()> {
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", connected);
     // As the other servers do by themselves.
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let listener =
+        TcpListener::bind(("127.0.0.1", port)).await?.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, Router::new().layer(layer)).await
 }

@@ -1,0 +1,119 @@
+//! The end of a session: once, with the first reason, and nothing left behind.
+
+use wirebird_proto::websocket::CloseCode;
+
+use super::{DRAIN, Known, Link, Phase, Session};
+use crate::reason::CloseReason;
+use crate::timer::Millis;
+
+impl Session {
+    /// Ends the session. What is queued is still sent if the server ends it; the layer above is told before this
+    /// returns, once, with the first reason. While it is still being told of the session itself, it is told of the end
+    /// right after that.
+    pub fn close(&self, reason: CloseReason) {
+        if self.begin_close(reason, None, reason.flushes()) {
+            self.announce_close(reason);
+        }
+    }
+
+    /// As [`Session::close`], with the code of the WebSocket close frame.
+    pub(crate) fn close_with_code(&self, reason: CloseReason, code: CloseCode) {
+        if self.begin_close(reason, Some(code), reason.flushes()) {
+            self.announce_close(reason);
+        }
+    }
+
+    /// The client does not speak Engine.IO: it is not told anything more.
+    pub(crate) fn close_undecodable(&self) {
+        if self.begin_close(CloseReason::ParseError, None, false) {
+            self.announce_close(CloseReason::ParseError);
+        }
+    }
+
+    /// As [`Session::close`], for places where user code must not run: the layer above is told by another task.
+    pub(crate) fn close_elsewhere(&self, reason: CloseReason) {
+        if self.begin_close(reason, None, reason.flushes())
+            && let Some(me) = self.me.upgrade()
+        {
+            self.shared.offload(move || me.announce_close(reason));
+        }
+    }
+
+    pub(super) fn begin_close(&self, reason: CloseReason, code: Option<CloseCode>, flush: bool) -> bool {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Open {
+            return false;
+        }
+        core.reason = Some(reason);
+        core.close_code = code;
+        core.phase = if flush { Phase::Draining } else { Phase::Closed };
+        let candidate = core.upgrade.take().map(|u| u.transport);
+        let reader = core.read_waker.take();
+        let drained = std::mem::take(&mut core.drained);
+        let mut poll = None;
+        let mut stream = None;
+        match &mut core.link {
+            Link::Polling { waker, .. } => poll = waker.take(),
+            Link::Stream(transport) => stream = Some(transport.clone()),
+            Link::Closed(_) => {}
+        }
+        if core.phase == Phase::Closed {
+            core.torn |= core.queue.clear();
+        }
+        // It is there until the client has what waits and knows of the close.
+        let lingers = core.phase == Phase::Draining;
+        if lingers {
+            let deadline = self.shared.now() + self.shared.config.close_timeout.as_millis() as Millis;
+            self.shared.timers.schedule(deadline, self.timer(), DRAIN);
+        }
+        drop(core);
+        if !lingers {
+            self.shared.forget(self.id);
+        }
+        for waker in drained.into_iter().chain(poll).chain(reader) {
+            waker.wake();
+        }
+        for transport in stream.into_iter().chain(candidate) {
+            transport.wake();
+        }
+        true
+    }
+
+    pub(super) fn announce_close(&self, reason: CloseReason) {
+        tracing::debug!(target: "wirebird::engineio", %reason, "session closed");
+        {
+            let mut core = self.core.lock();
+            match core.known {
+                Known::Yes => {}
+                Known::Opening => return core.known = Known::Ended,
+                Known::No | Known::Ended => return,
+            }
+        }
+        if let Some(me) = self.me.upgrade() {
+            self.shared.tell(|handler| handler.close(&me, reason));
+        }
+        let slot = self.slot.lock().take();
+        drop(slot);
+    }
+
+    /// What waited has gone out, or there is no time for it: nothing of the session is left. Called by the driver of
+    /// its transport; does nothing while the session is open.
+    pub fn finish(&self) {
+        let link = {
+            let mut core = self.core.lock();
+            if core.phase == Phase::Open {
+                return;
+            }
+            core.phase = Phase::Closed;
+            core.torn |= core.queue.clear();
+            let closed = Link::Closed(core.link.kind());
+            std::mem::replace(&mut core.link, closed)
+        };
+        self.shared.forget(self.id);
+        match link {
+            Link::Stream(transport) => transport.wake(),
+            Link::Polling { waker: Some(waker), .. } => waker.wake(),
+            Link::Polling { .. } | Link::Closed(_) => {}
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The heartbeat: pings by timer, pongs in time.
+
+use std::sync::Weak;
+
+use super::send::After;
+use super::{Core, HEARTBEAT, Phase, Session};
+use crate::reason::CloseReason;
+use crate::timer::{BUCKET_MS, Expire, Millis};
+
+impl Session {
+    pub(super) fn arm_heartbeat(&self, core: &mut Core, delay: Millis) {
+        core.heartbeat.due = self.shared.now() + delay;
+        self.schedule_heartbeat(core);
+    }
+
+    pub(super) fn schedule_heartbeat(&self, core: &mut Core) {
+        core.heartbeat.timer = core.heartbeat.due;
+        self.shared.timers.schedule(core.heartbeat.due, self.timer(), HEARTBEAT);
+    }
+
+    pub(super) fn timer(&self) -> Weak<dyn Expire> {
+        self.me.clone()
+    }
+
+    pub(super) fn pong(&self) {
+        let mut core = self.core.lock();
+        core.heartbeat.awaiting_pong = false;
+        core.heartbeat.excused = false;
+        core.heartbeat.due = self.shared.now() + self.shared.config.ping_interval.as_millis() as Millis;
+        if core.heartbeat.due < core.heartbeat.timer {
+            self.schedule_heartbeat(&mut core);
+        }
+    }
+
+    pub(super) fn beat(&self, now: Millis) {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Open || now < core.heartbeat.timer {
+            return;
+        }
+        if now < core.heartbeat.due {
+            self.schedule_heartbeat(&mut core);
+            return;
+        }
+        let timeout = self.shared.config.ping_timeout.as_millis() as Millis;
+        if core.heartbeat.awaiting_pong {
+            if !core.misses_pongs() {
+                drop(core);
+                self.close_elsewhere(CloseReason::PingTimeout);
+                return;
+            }
+            core.heartbeat.excused = true;
+        }
+        let mut after = After::Nothing;
+        if !core.heartbeat.awaiting_pong {
+            core.heartbeat.awaiting_pong = true;
+            core.queue.push_ping();
+            after = self.after_push(&mut core);
+        }
+        // Deadlines follow one another exactly; a timer that was late by more than its own grain gives the client time.
+        let late = now - core.heartbeat.due;
+        core.heartbeat.due = if late <= 2 * BUCKET_MS { core.heartbeat.due } else { now } + timeout;
+        self.schedule_heartbeat(&mut core);
+        drop(core);
+        self.perform(after);
+    }
+
+    /// Pongs can be seen again: one that was due meanwhile gets its whole time from now on.
+    pub(super) fn excuse_pong(&self, core: &mut Core) {
+        if core.heartbeat.excused && !core.misses_pongs() {
+            core.heartbeat.excused = false;
+            core.heartbeat.due = self.shared.now() + self.shared.config.ping_timeout.as_millis() as Millis;
+        }
+    }
+
+    /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open.
+    pub(crate) fn check_heartbeat(&self) -> bool {
+        let late = {
+            let core = self.core.lock();
+            let overdue = core.heartbeat.awaiting_pong && self.shared.now() >= core.heartbeat.due;
+            core.phase == Phase::Open && overdue && !core.misses_pongs()
+        };
+        if late {
+            self.close_elsewhere(CloseReason::PingTimeout);
+        }
+        !late
+    }
+}

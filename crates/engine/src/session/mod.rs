@@ -1,0 +1,232 @@
+//! A session: the state machine that every transport drives.
+//!
+//! All of a session's state is behind one lock, which is never held while user code runs. A send takes the shortest
+//! way: it is written at once when nothing waits before it, and queued otherwise.
+
+mod close;
+mod drive;
+mod heartbeat;
+mod receive;
+mod send;
+mod upgrade;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use wirebird_proto::websocket::CloseCode;
+
+use crate::engine::{Engine, Shared};
+use crate::handshake::Handshake;
+use crate::id::Id;
+use crate::queue::Queue;
+use crate::reason::CloseReason;
+use crate::timer::{Expire, Millis};
+use crate::transport::{Transport, TransportKind};
+
+pub(crate) use drive::wake_drained;
+pub use send::SendError;
+pub use upgrade::Probe;
+
+/// Timer tokens of a session.
+const HEARTBEAT: u64 = 0;
+const UPGRADE: u64 = 1;
+const DRAIN: u64 = 2;
+
+/// One client's Engine.IO session, over whatever transport it is on.
+///
+/// Every method may be called from any thread, with or without a runtime, and none waits.
+pub struct Session {
+    id: Id,
+    handshake: Arc<Handshake>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) core: Mutex<Core>,
+    slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    me: Weak<Self>,
+}
+
+pub(crate) struct Core {
+    pub(crate) phase: Phase,
+    pub(crate) link: Link,
+    pub(crate) queue: Queue,
+    /// The transport did not take everything; its driver has been told.
+    blocked: bool,
+    /// Somebody has queued messages and will flush.
+    flush_owed: bool,
+    /// The thread that is handling a burst of incoming packets: what it sends is held until the burst is done.
+    cork: usize,
+    pub(crate) paused: bool,
+    /// Woken when reading may go on, or when the session ends.
+    pub(crate) read_waker: Option<Waker>,
+    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) posting: bool,
+    heartbeat: Heartbeat,
+    drained: Vec<Waker>,
+    pub(crate) reason: Option<CloseReason>,
+    close_code: Option<CloseCode>,
+    known: Known,
+    /// A frame was cut short when the queue was dropped: no other may follow it.
+    torn: bool,
+}
+
+/// Whether the layer above knows of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    No,
+    /// It is being told.
+    Opening,
+    /// It is being told, and will be told of the end after that.
+    Ended,
+    Yes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    /// Closed for the application; what was queued is still on its way.
+    Draining,
+    Closed,
+}
+
+pub(crate) enum Link {
+    Polling {
+        /// A poll is held or being answered.
+        polled: bool,
+        waker: Option<Waker>,
+    },
+    Stream(Arc<dyn Transport>),
+    /// The session is over and has let its transport go.
+    Closed(TransportKind),
+}
+
+impl Link {
+    fn kind(&self) -> TransportKind {
+        match self {
+            Self::Polling { .. } => TransportKind::Polling,
+            Self::Stream(_) => TransportKind::WebSocket,
+            Self::Closed(kind) => *kind,
+        }
+    }
+}
+
+pub(crate) struct Upgrade {
+    transport: Arc<dyn Transport>,
+    pub(crate) probed: bool,
+    deadline: Millis,
+}
+
+#[derive(Debug, Default)]
+struct Heartbeat {
+    /// When the next ping is sent, or when the pong is late.
+    due: Millis,
+    /// When the timer entry that counts fires; others are left over.
+    timer: Millis,
+    awaiting_pong: bool,
+    /// The pong was due while it could not be seen.
+    excused: bool,
+}
+
+impl Core {
+    /// A transport is about to take over: polls are answered with a noop.
+    fn probed(&self) -> bool {
+        self.upgrade.as_ref().is_some_and(|u| u.probed)
+    }
+
+    /// Nobody reads from the client, or the ping cannot reach it: that its pong does not come is not its fault.
+    fn misses_pongs(&self) -> bool {
+        self.paused || self.cork != 0 || self.probed()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(id: Id, handshake: Arc<Handshake>, shared: Arc<Shared>, link: Link) -> Arc<Self> {
+        let session = Arc::new_cyclic(|me| Self {
+            id,
+            handshake,
+            core: Mutex::new(Core {
+                phase: Phase::Open,
+                link,
+                queue: Queue::default(),
+                blocked: false,
+                flush_owed: false,
+                cork: 0,
+                paused: false,
+                read_waker: None,
+                upgrade: None,
+                posting: false,
+                heartbeat: Heartbeat::default(),
+                drained: Vec::new(),
+                reason: None,
+                close_code: None,
+                known: Known::No,
+                torn: false,
+            }),
+            slot: Mutex::new(None),
+            shared,
+            me: me.clone(),
+        });
+        session.arm_heartbeat(
+            &mut session.core.lock(),
+            session.shared.config.ping_interval.as_millis() as Millis,
+        );
+        session
+    }
+
+    /// The session's id: a credential, never shown to other clients.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The engine the session belongs to.
+    pub fn engine(&self) -> Engine {
+        Engine::from_shared(self.shared.clone())
+    }
+
+    /// The request that opened the session.
+    pub fn handshake(&self) -> &Arc<Handshake> {
+        &self.handshake
+    }
+
+    /// The transport it is on.
+    pub fn transport(&self) -> TransportKind {
+        self.core.lock().link.kind()
+    }
+
+    /// Whether the session goes on.
+    pub fn is_open(&self) -> bool {
+        self.core.lock().phase == Phase::Open
+    }
+
+    /// Why the session ended; `None` while it goes on.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.core.lock().reason
+    }
+
+    /// What the layer above keeps for this session.
+    pub fn slot(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.slot.lock().clone()
+    }
+
+    /// Keeps something for this session; returns what was kept before. It is dropped soon after the session ends.
+    pub fn set_slot(&self, value: Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<dyn Any + Send + Sync>> {
+        std::mem::replace(&mut *self.slot.lock(), value)
+    }
+}
+
+impl Expire for Session {
+    fn expire(self: Arc<Self>, token: u64, now: Millis) {
+        match token {
+            HEARTBEAT => self.beat(now),
+            UPGRADE => self.expire_upgrade(now),
+            _ => self.finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! Receiving: packets of the client, and when not to read them.
+
+use bytestring::ByteString;
+use wirebird_proto::engine_io::Packet;
+
+use super::{Link, Session};
+use crate::message::Message;
+use crate::reason::CloseReason;
+
+impl Session {
+    /// A text packet came in: a whole text frame, with its type digit. Calls must follow one another.
+    pub fn receive_text(&self, text: ByteString) {
+        match Packet::decode(text) {
+            Ok(packet) => self.receive(packet),
+            Err(error) => {
+                tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet, closing");
+                self.close_undecodable();
+            }
+        }
+    }
+
+    /// A packet came in. Calls must follow one another.
+    pub fn receive(&self, packet: Packet) {
+        match packet {
+            Packet::Text(text) => self.deliver(Message::Text(text)),
+            Packet::Binary(data) => self.deliver(Message::Binary(data)),
+            Packet::Pong(_) => self.pong(),
+            Packet::Close => self.close(CloseReason::ClientClose),
+            Packet::Ping(_) => {
+                tracing::debug!(target: "wirebird::engineio", "the client sent a ping, closing");
+                self.close(CloseReason::TransportError);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn deliver(&self, message: Message) {
+        let Some(me) = self.me.upgrade() else { return };
+        if self.is_open() {
+            self.shared.tell(|handler| handler.message(&me, message));
+        }
+    }
+
+    /// Stops reading from the client until [`Session::resume_reading`]. A late pong does not count meanwhile.
+    pub fn pause_reading(&self) {
+        self.core.lock().paused = true;
+    }
+
+    /// Goes on reading.
+    pub fn resume_reading(&self) {
+        let mut core = self.core.lock();
+        if !std::mem::replace(&mut core.paused, false) {
+            return;
+        }
+        self.excuse_pong(&mut core);
+        let waker = core.read_waker.take();
+        let transport = match &core.link {
+            Link::Stream(transport) => Some(transport.clone()),
+            Link::Polling { .. } | Link::Closed(_) => None,
+        };
+        drop(core);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let Some(transport) = transport {
+            transport.wake();
+        }
+    }
+
+    /// Whether reading is to stop.
+    pub fn is_paused(&self) -> bool {
+        self.core.lock().paused
+    }
+}

@@ -1,0 +1,209 @@
+//! Sending: straight to the transport when nothing waits, else by the queue.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::drive::thread_token;
+use super::{Core, Link, Phase, Session};
+use crate::message::Outgoing;
+use crate::queue::Full;
+use crate::reason::CloseReason;
+use crate::transport::Transport;
+
+/// What is to be done once the lock is released.
+#[must_use]
+pub(crate) enum After {
+    Nothing,
+    Wake(Waker),
+    Notify(Arc<dyn Transport>),
+    Broken(io::ErrorKind),
+    Overflow,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The session has ended.
+    Closed,
+    /// The client's queue is full and the policy is to refuse.
+    Full,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the session has ended",
+            Self::Full => "the client's send queue is full",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl Session {
+    /// Sends a message, in order with all others of this thread.
+    ///
+    /// # Errors
+    /// When the session has ended, or when its queue is full and the policy is [`Overflow::Refuse`](crate::Overflow).
+    pub fn send(&self, message: Outgoing) -> Result<(), SendError> {
+        self.push(message, false)
+    }
+
+    /// Sends a message only if it can go out at once; returns whether it could.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub fn send_volatile(&self, message: Outgoing) -> Result<bool, SendError> {
+        if !self.is_writable() {
+            self.shared.count_dropped(1);
+            return Ok(false);
+        }
+        self.push(message, true).map(|()| true)
+    }
+
+    /// Queues a message and leaves it to [`Session::flush`] to send it. Returns whether a flush is owed now and was not
+    /// before, so that whoever sends to many sessions knows which to flush.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub fn send_later(&self, message: Outgoing) -> Result<bool, SendError> {
+        let mut core = self.core.lock();
+        let (after, queued) = self.enqueue(&mut core, message, false);
+        let owed = queued.map(|()| !std::mem::replace(&mut core.flush_owed, true));
+        drop(core);
+        self.perform(after);
+        owed
+    }
+
+    /// Sends what waits.
+    pub fn flush(&self) {
+        let mut core = self.core.lock();
+        core.flush_owed = false;
+        let after = self.after_push(&mut core);
+        drop(core);
+        self.perform(after);
+    }
+
+    /// Whether a message would go out at once, or with others of the same burst: the transport takes data.
+    pub fn is_writable(&self) -> bool {
+        let core = self.core.lock();
+        core.phase == Phase::Open
+            && match &core.link {
+                Link::Polling { waker, .. } => waker.is_some() && !core.probed(),
+                Link::Stream(_) => !core.blocked,
+                Link::Closed(_) => false,
+            }
+    }
+
+    /// How much waits to be sent: packets and bytes.
+    pub fn queued(&self) -> (usize, usize) {
+        self.core.lock().queue.len()
+    }
+
+    /// Whether the queue has room again (at most half full). If not, `waker` is woken when it has, or when the session
+    /// ends.
+    pub fn has_room(&self, waker: &Waker) -> bool {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Open || core.queue.has_room(&self.shared.config.send_queue) {
+            return true;
+        }
+        core.drained.push(waker.clone());
+        false
+    }
+
+    pub(super) fn push(&self, message: Outgoing, volatile: bool) -> Result<(), SendError> {
+        let mut core = self.core.lock();
+        let (mut after, queued) = self.enqueue(&mut core, message, volatile);
+        if queued.is_ok() && matches!(after, After::Nothing) {
+            after = self.after_push(&mut core);
+        }
+        drop(core);
+        self.perform(after);
+        queued
+    }
+
+    /// Adds a message to the queue. What was held back to go out in one write is no sign of a slow reader: when the
+    /// queue is full, that goes out first.
+    pub(super) fn enqueue(
+        &self,
+        core: &mut Core,
+        message: Outgoing,
+        volatile: bool,
+    ) -> (After, Result<(), SendError>) {
+        if core.phase != Phase::Open {
+            return (After::Nothing, Err(SendError::Closed));
+        }
+        let limits = &self.shared.config.send_queue;
+        let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
+        match core.queue.push_message(message, volatile, limits) {
+            Ok(dropped) => {
+                self.shared.count_dropped(dropped);
+                (after, Ok(()))
+            }
+            Err(Full::Refuse) => (after, Err(SendError::Full)),
+            Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
+        }
+    }
+
+    pub(super) fn after_push(&self, core: &mut Core) -> After {
+        if core.cork != 0 && core.cork == thread_token() {
+            return After::Nothing;
+        }
+        self.flush_core(core)
+    }
+
+    /// Hands what waits to the transport.
+    pub(super) fn flush_core(&self, core: &mut Core) -> After {
+        if core.queue.is_empty() {
+            return After::Nothing;
+        }
+        let probed = core.probed();
+        match &mut core.link {
+            Link::Polling { .. } if probed => After::Nothing,
+            Link::Polling { waker, .. } => waker.take().map_or(After::Nothing, After::Wake),
+            Link::Closed(_) => After::Nothing,
+            Link::Stream(_) if core.blocked => After::Nothing,
+            Link::Stream(transport) => {
+                while !core.queue.is_empty() {
+                    let result = transport.try_write(&core.queue.slices());
+                    match result {
+                        Ok(written) => core.queue.advance(written),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            core.blocked = true;
+                            return After::Notify(transport.clone());
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return After::Broken(error.kind()),
+                    }
+                }
+                After::Nothing
+            }
+        }
+    }
+
+    pub(crate) fn perform(&self, after: After) {
+        match after {
+            After::Nothing => {}
+            After::Wake(waker) => waker.wake(),
+            After::Notify(transport) => transport.wake(),
+            After::Broken(kind) => {
+                let gone = matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+                let reason = if gone { CloseReason::TransportClose } else { CloseReason::TransportError };
+                self.close_elsewhere(reason);
+                // If it was closing already, nobody is left to take what waits.
+                self.finish();
+            }
+            After::Overflow => {
+                let (packets, bytes) = self.queued();
+                tracing::warn!(
+                    target: "wirebird::engineio",
+                    packets, bytes, "the client reads too slowly: its send queue is full, closing it"
+                );
+                self.close_elsewhere(CloseReason::SlowConsumer);
+            }
+        }
+    }
+}
