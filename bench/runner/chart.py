@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-WIDTH, LEFT, RIGHT, LINE, TOP = 960, 320, 40, 30, 96
+WIDTH, LEFT, RIGHT, LINE, TOP = 1020, 380, 40, 30, 96
 COLOURS = {
     "limit": "#6b7280",
     "limit_tokio": "#a3a3a3",

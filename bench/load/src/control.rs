@@ -26,7 +26,8 @@ struct Counter(AtomicU64);
 
 pub(crate) struct Control {
     phase: AtomicU8,
-    /// How many clients are to be connected, for all threads together.
+    clients: usize,
+    /// How many of them are to be connected by now.
     target: AtomicUsize,
     ready: AtomicUsize,
     drained: AtomicUsize,
@@ -39,10 +40,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(wakers: Vec<Waker>, target: usize) -> Self {
+    pub(crate) fn new(wakers: Vec<Waker>, clients: usize) -> Self {
         Self {
             phase: AtomicU8::new(0),
-            target: AtomicUsize::new(target),
+            clients,
+            target: AtomicUsize::new(clients),
             ready: AtomicUsize::new(0),
             drained: AtomicUsize::new(0),
             operations: wakers.iter().map(|_| Counter::default()).collect(),
@@ -81,6 +83,14 @@ impl Control {
 
     pub(crate) fn target(&self) -> usize {
         self.target.load(Ordering::Acquire)
+    }
+
+    /// How many of a thread's clients are to be connected by now.
+    pub(crate) fn share(&self, thread: usize, total: usize) -> usize {
+        let (target, threads) = (self.target(), self.threads());
+        // The first threads take what cannot be divided.
+        let share = (target + threads - 1 - thread) / threads;
+        if target >= self.clients { total } else { share.min(total) }
     }
 
     pub(crate) fn set_target(&self, clients: usize) {

@@ -103,23 +103,21 @@ impl Net {
         }
     }
 
-    fn is_writable(&mut self, index: usize) -> Result<bool, String> {
+    /// Whether a connection has just been established. What had to wait is sent.
+    fn writable(&mut self, index: usize) -> Result<bool, String> {
         let Some(connection) = self.connections[index].as_mut() else { return Ok(false) };
-        if !connection.connected {
-            if connection.stream.peer_addr().is_err() {
-                return match connection.stream.take_error() {
-                    Ok(None) => Ok(false),
-                    Ok(Some(error)) | Err(error) => Err(format!("cannot connect: {error}")),
-                };
-            }
-            connection.connected = true;
-            return Ok(true);
+        if !connection.connected && connection.stream.peer_addr().is_err() {
+            return match connection.stream.take_error() {
+                Ok(None) => Ok(false),
+                Ok(Some(error)) | Err(error) => Err(format!("cannot connect: {error}")),
+            };
         }
+        let new = !std::mem::replace(&mut connection.connected, true);
         let unsent = std::mem::take(&mut connection.unsent);
         if !unsent.is_empty() {
             connection.send(&unsent).map_err(|error| format!("cannot send: {error}"))?;
         }
-        Ok(false)
+        Ok(new)
     }
 
     fn readable<D: Driver>(&mut self, driver: &mut D, index: usize, to_the_end: bool) -> Result<(), String> {
@@ -159,7 +157,7 @@ impl Net {
     fn events<D: Driver>(&mut self, driver: &mut D, events: &Events) -> Result<(), String> {
         for event in events.iter().filter(|event| event.token() != WAKER) {
             let Token(index) = event.token();
-            if event.is_writable() && self.is_writable(index)? {
+            if event.is_writable() && self.writable(index)? {
                 driver.connected(self, index)?;
             }
             if event.is_readable() {
@@ -196,7 +194,8 @@ const EINPROGRESS: i32 = 115;
 
 impl Connection {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = match self.unsent.is_empty().then(|| self.stream.write(bytes)) {
+        let direct = self.connected && self.unsent.is_empty();
+        let written = match direct.then(|| self.stream.write(bytes)) {
             Some(Ok(written)) => written,
             Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             _ => 0,

@@ -22,6 +22,9 @@ pub(crate) fn run(args: &Args) -> Result<Value, String> {
     if args.clients < args.in_flight.max(args.threads) || args.in_flight == 0 || args.threads == 0 {
         return Err("too few clients for what they are to do".to_owned());
     }
+    if args.mode == Mode::Room && !args.clients.is_multiple_of(args.room_size) {
+        return Err("the clients do not fill the rooms".to_owned());
+    }
     raise_file_limit(args)?;
     let nets: Vec<Net> = (0..args.threads)
         .map(|thread| Net::new(args.server, thread))

@@ -106,10 +106,8 @@ impl<S: Scenario> Clients<S> {
     }
 
     fn open_more(&mut self, net: &mut Net) -> Result<(), String> {
-        // The threads share the target: the first ones take what cannot be divided.
-        let threads = self.control.threads();
-        let share = (self.control.target() + threads - 1 - self.thread) / threads;
-        while self.opened < share.min(self.total) && self.opened - self.settled < HANDSHAKES {
+        let share = self.control.share(self.thread, self.total);
+        while self.opened < share && self.opened - self.settled < HANDSHAKES {
             net.open(self.opened)?;
             self.opened += 1;
         }
@@ -175,7 +173,7 @@ impl<S: Scenario> Driver for Clients<S> {
             used = len;
             self.states[client] = State::Opening;
         }
-        while let Some((len, text, payload)) = frame(&input[used..])? {
+        while let Some(Frame { len, text, payload }) = frame(&input[used..])? {
             used += len;
             if self.frame(client, text, payload)? == Joined::Reopen {
                 net.close(client);
@@ -216,9 +214,16 @@ impl<S: Scenario> Driver for Clients<S> {
     }
 }
 
-/// The frame at the start of `input`: its length, whether it is text, its payload. A ping or a close frame is an error:
-/// no server sends the first, and none has a reason for the second.
-fn frame(input: &[u8]) -> Result<Option<(usize, bool, &[u8])>, String> {
+struct Frame<'a> {
+    /// With its header.
+    len: usize,
+    text: bool,
+    payload: &'a [u8],
+}
+
+/// The frame at the start of `input`. A ping or a close frame is an error: no server sends the first, and none has a
+/// reason for the second.
+fn frame(input: &[u8]) -> Result<Option<Frame<'_>>, String> {
     let [first, second, ..] = *input else { return Ok(None) };
     let text = match first {
         0x81 => true,
@@ -236,5 +241,6 @@ fn frame(input: &[u8]) -> Result<Option<(usize, bool, &[u8])>, String> {
         len @ 0..=125 => (2, usize::from(len)),
         _ => return Err("a masked frame of a server".to_owned()),
     };
-    Ok(input.get(start..start + len).map(|payload| (start + len, text, payload)))
+    let payload = input.get(start..start + len);
+    Ok(payload.map(|payload| Frame { len: start + len, text, payload }))
 }

@@ -9,6 +9,9 @@ use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
 use crate::id::{IdGenerator, RandomIds};
 
+/// What counts as for ever: longer times would overflow the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Finds the peer's address in a request's extensions.
 pub type FindPeer = Arc<dyn Fn(&http::Extensions) -> Option<std::net::SocketAddr> + Send + Sync>;
 
@@ -30,6 +33,10 @@ pub struct Config {
     pub close_timeout: Duration,
     /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
     pub max_payload: usize,
+    /// The largest head of a request that opens a session, in bytes: it is kept for the session's life. Default 16 KiB.
+    pub max_head: usize,
+    /// Sessions that may exist at once. Default as many as come.
+    pub max_sessions: Option<usize>,
     /// The transports that are offered. Default both.
     pub transports: Transports,
     /// Whether a polling client may move to WebSocket. Default true.
@@ -63,6 +70,8 @@ impl Default for Config {
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
+            max_head: 16 << 10,
+            max_sessions: None,
             transports: Transports::ALL,
             allow_upgrades: true,
             http_compression: true,
@@ -110,6 +119,14 @@ impl Config {
             if value < Duration::from_millis(1) {
                 return Err(ConfigError(format!("{name} must be at least one millisecond")));
             }
+        }
+        for value in [
+            &mut self.ping_interval,
+            &mut self.ping_timeout,
+            &mut self.upgrade_timeout,
+            &mut self.close_timeout,
+        ] {
+            *value = LONGEST.min(*value);
         }
         if self.max_payload == 0 {
             return Err(ConfigError("max_payload must be at least one byte".into()));

@@ -27,7 +27,8 @@ use crate::transport::Transport;
 
 /// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
 ///
-/// Calls for one session follow one another; those for different sessions come from any number of threads. No lock is
+/// Calls for one session follow one another, but for `close`, which may come while a message is being handled; those
+/// for different sessions come from any number of threads. No lock is
 /// held during a call, so every method of the engine may be called from inside. A panic ends with the call.
 pub trait Handler: Send + Sync + 'static {
     /// A session was opened.
@@ -135,6 +136,7 @@ impl Engine {
             && self.shared.runtime.set(handle.clone()).is_ok()
         {
             handle.spawn(run_timers(self.shared.timers.clone(), self.shared.base));
+            crate::keeper::start(&handle, Arc::downgrade(&self.shared));
         }
     }
 
@@ -221,7 +223,7 @@ impl Engine {
     }
 
     fn create(&self, id: Id, handshake: Arc<Handshake>, link: Link) -> Option<Arc<Session>> {
-        if self.is_closing() {
+        if self.is_closing() || self.is_full() {
             return None;
         }
         let session = Session::new(id, handshake, self.shared.clone(), link);
@@ -255,6 +257,11 @@ impl Engine {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Whether there are as many sessions as are allowed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.config.max_sessions.is_some_and(|max| self.session_count() >= max)
     }
 
     /// Whether the engine has been told to close.
@@ -343,9 +350,13 @@ impl Shared {
         opened
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
     /// Calls the layer above, unless the engine has been stopped. A panic ends with the call.
     pub(crate) fn tell(&self, call: impl FnOnce(&dyn Handler)) {
-        if !self.stopped.load(Ordering::Acquire) {
+        if !self.is_stopped() {
             guard(|| call(&*self.handler));
         }
     }

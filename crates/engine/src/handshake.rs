@@ -232,14 +232,22 @@ impl Forwarded {
         Self {
             // The last entry is the one that the trusted proxy itself added; those before it came from the client.
             client: headers
-                .get("x-forwarded-for")
-                .and_then(|v| v.to_str().ok())
-                .and_then(|v| v.rsplit(',').next()?.trim().parse().ok()),
+                .get_all("x-forwarded-for")
+                .iter()
+                .next_back()
+                .and_then(|value| value.to_str().ok()?.rsplit(',').next().and_then(address)),
             secure: proto.as_deref().map(|p| p.eq_ignore_ascii_case("https") || p == "wss"),
             proto,
             host: first("x-forwarded-host"),
         }
     }
+}
+
+/// An address as proxies write it: alone, in brackets, or with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let alone = text.trim_start_matches('[').trim_end_matches(']');
+    alone.parse().ok().or_else(|| text.parse().map(|addr: SocketAddr| addr.ip()).ok())
 }
 
 #[cfg(test)]
@@ -271,6 +279,17 @@ mod tests {
         assert_eq!(shake.header_map().get_all("x-two").iter().count(), 2);
         assert_eq!(shake.peer_addr(), Some("127.0.0.1:4000".parse().unwrap()));
         assert!(!shake.is_secure());
+    }
+
+    #[test]
+    fn the_last_forwarded_address_counts_also_over_several_lines() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
+        headers.append("x-forwarded-for", HeaderValue::from_static("7.7.7.7, 10.1.2.3:4711"));
+        assert_eq!(Forwarded::read(&headers).client, "10.1.2.3".parse().ok());
+        assert_eq!(address("[::1]:80"), "::1".parse().ok());
+        assert_eq!(address("::1"), "::1".parse().ok());
+        assert_eq!(address("unknown"), None);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub trait IdGenerator: Send + Sync + 'static {
     /// The next identifier.
     ///
     /// # Errors
-    /// When no randomness can be had; the client's request is then answered with 500.
+    /// When no randomness can be had; the client's request is then answered with 503.
     fn generate(&self) -> Result<Id, IdError>;
 }
 

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll as TaskPoll};
 
 use bytes::Bytes;
-use wirebird_proto::engine_io::{PayloadWriter, decode_payload};
+use wirebird_proto::engine_io::{PayloadPackets, PayloadWriter, decode_payload};
 
 use crate::reason::CloseReason;
 use crate::session::{Link, Phase, Session, wake_drained};
+
+/// Packets of a POST that are handled before other tasks have their turn.
+const BATCH: usize = 256;
 
 const CLOSE: &[u8] = b"1";
 const NOOP: &[u8] = b"6";
@@ -143,47 +146,37 @@ impl Post {
         Ok(Self { session: session.clone(), done: false })
     }
 
-    /// Hands the packets of `body` to the session, however many they are. `false` when one of them cannot be decoded:
-    /// the session is then closed.
-    pub fn deliver(&mut self, body: Bytes) -> bool {
+    /// Hands the packets of `body` to the session, however many they are, and waits where it takes no more input.
+    /// Resolves when it is time to answer the POST: to `false` when a packet cannot be decoded, and the session is
+    /// closed, or when the session has gone to another transport.
+    pub async fn deliver(&mut self, body: Bytes) -> bool {
         let session = &self.session;
         let on_polling = matches!(session.core.lock().link, Link::Polling { .. });
         if !on_polling {
             return false;
         }
-        let Ok(packets) = decode_payload(body) else {
+        let Ok(mut packets) = decode_payload(body) else {
             session.close_undecodable();
             return false;
         };
-        session.cork();
-        let mut valid = true;
-        for packet in packets {
-            match packet {
-                Ok(packet) => session.receive(packet),
-                Err(error) => {
-                    tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet in a POST, closing");
-                    session.close_undecodable();
-                    valid = false;
-                }
-            }
-            if !valid || !session.is_open() {
-                break;
-            }
-        }
-        session.uncork();
-        valid
-    }
-
-    /// Resolves when the session takes more input, or when it has ended: the moment to answer the POST.
-    pub fn settled(&mut self) -> impl Future<Output = ()> + '_ {
         std::future::poll_fn(|cx| {
-            let mut core = self.session.core.lock();
-            if core.paused && core.phase == Phase::Open {
-                core.read_waker = Some(cx.waker().clone());
+            if session.waits_to_read(cx.waker()) {
                 return TaskPoll::Pending;
             }
-            TaskPoll::Ready(())
+            session.cork();
+            let outcome = hand_over(session, &mut packets);
+            session.uncork();
+            match outcome {
+                Handed::All if session.waits_to_read(cx.waker()) => TaskPoll::Pending,
+                Handed::All => TaskPoll::Ready(true),
+                Handed::Some => {
+                    cx.waker().wake_by_ref();
+                    TaskPoll::Pending
+                }
+                Handed::Invalid => TaskPoll::Ready(false),
+            }
         })
+        .await
     }
 
     /// Resolves when the session ends: no body is worth waiting for then.
@@ -212,6 +205,35 @@ impl Post {
     pub(crate) fn session(&self) -> &Arc<Session> {
         &self.session
     }
+}
+
+/// How far handing over the packets of a POST has got.
+enum Handed {
+    All,
+    /// There are more; the session may have paused.
+    Some,
+    Invalid,
+}
+
+/// Hands a few packets to the session.
+fn hand_over(session: &Session, packets: &mut PayloadPackets) -> Handed {
+    for packet in packets.take(BATCH) {
+        match packet {
+            Ok(packet) => session.receive(packet),
+            Err(error) => {
+                tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet in a POST, closing");
+                session.close_undecodable();
+                return Handed::Invalid;
+            }
+        }
+        if !session.is_open() {
+            return Handed::All;
+        }
+        if session.is_paused() {
+            return Handed::Some;
+        }
+    }
+    if packets.is_done() { Handed::All } else { Handed::Some }
 }
 
 impl Drop for Post {

@@ -132,8 +132,8 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client has yet
-    /// to fetch, or the client would seem dead.
+    /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client
+    /// has yet to fetch, or the client would seem dead.
     pub(crate) fn push_ping(&mut self) {
         self.bytes += Item::Ping.wire_len();
         self.packets += Item::Ping.packets();

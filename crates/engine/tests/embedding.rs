@@ -108,8 +108,7 @@ fn polling_needs_no_runtime() {
     assert_eq!(count.woken(), 0);
 
     let (mut permit, post_reply) = post(&engine, &session);
-    assert!(permit.deliver(Bytes::from_static(b"4one\x1e4two\x1ebAQ==")));
-    block_on(permit.settled());
+    assert!(block_on(permit.deliver(Bytes::from_static(b"4one\x1e4two\x1ebAQ=="))));
     permit.finish();
     assert_eq!(post_reply.posted(true).body(), "ok");
     assert_eq!(count.woken(), 1, "a burst wakes once");

@@ -186,7 +186,8 @@ async fn a_message_of_the_limit_is_taken() {
     assert_eq!(server.binary().await.len(), 1000);
 }
 
-/// F-PRO-10, wire-protocol §2.4: text that is no packet ends the session with a parse error, and nothing after it counts.
+/// F-PRO-10, wire-protocol §2.4: text that is no packet ends the session with a parse error, and nothing after it
+/// counts.
 #[tokio::test]
 async fn undecodable_packets_end_the_session() {
     let mut server = TestServer::start().await;

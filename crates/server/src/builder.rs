@@ -268,8 +268,34 @@ impl Builder {
     /// Events of one client, and of all, that may wait for their handlers or for them to end; beyond that the client is
     /// not read from. Default 10,000 and 1,000,000.
     pub fn max_pending_events(mut self, of_client: usize, of_all: usize) -> Self {
-        self.options.max_client_events = of_client.max(1);
-        self.options.max_events = of_all.max(1);
+        self.options.max_client.events = of_client.max(1);
+        self.options.max_total.events = of_all.max(1);
+        self
+    }
+
+    /// As [`Builder::max_pending_events`], in bytes. Default 16 MiB and 1 GiB.
+    pub fn max_pending_bytes(mut self, of_client: usize, of_all: usize) -> Self {
+        self.options.max_client.bytes = of_client.max(1);
+        self.options.max_total.bytes = of_all.max(1);
+        self
+    }
+
+    /// The largest `auth` payload that a client may connect with, in bytes. Default 64 KiB.
+    pub fn max_auth(mut self, bytes: usize) -> Self {
+        self.options.max_auth = bytes;
+        self
+    }
+
+    /// Connections that may exist at once. Default as many as come.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.engine.max_sessions = Some(sessions);
+        self
+    }
+
+    /// The largest head of a request that opens a connection, in bytes: it is kept as long as the connection. Default
+    /// 16 KiB.
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.engine.max_head = bytes;
         self
     }
 

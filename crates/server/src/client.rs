@@ -1,13 +1,13 @@
 //! One client's connection, with its sockets in all namespaces.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use wirebird_engine::{CloseReason, Expire, Message, Millis, Session};
+use wirebird_engine::{CloseReason, Expire, Message, Millis, Owed, Session};
 use wirebird_proto::socket_io::{Decoder, HeaderKind, Limits, Packet, PacketKind};
 
 use crate::core::Core;
@@ -15,7 +15,8 @@ use crate::dispatch::{ConnectRequest, ConnectResponder};
 use crate::error::ConnectError;
 use crate::guard;
 use crate::id::SocketId;
-use crate::mailbox::QueuedEvent;
+use crate::load::LoadCounter;
+use crate::mailbox::{Load, QueuedEvent};
 use crate::namespace::NamespaceInner;
 use crate::options::millis;
 use crate::packet::control;
@@ -33,8 +34,8 @@ pub(crate) struct Client {
     /// over, not held against it.
     closed: Mutex<Vec<ByteString>>,
     connecting: Mutex<Connecting>,
-    /// Events that wait for their handlers, or for them to end.
-    events: AtomicUsize,
+    /// What waits for handlers, or for them to end.
+    load: LoadCounter,
     paused: AtomicBool,
     joined: AtomicBool,
     me: Weak<Self>,
@@ -66,7 +67,7 @@ impl Client {
             sockets: Mutex::default(),
             closed: Mutex::default(),
             connecting: Mutex::default(),
-            events: AtomicUsize::new(0),
+            load: LoadCounter::default(),
             paused: AtomicBool::new(false),
             joined: AtomicBool::new(false),
             me: me.clone(),
@@ -107,7 +108,7 @@ impl Client {
             (PacketKind::Disconnect, Some(socket)) => {
                 if !socket.leave(DisconnectReason::ClientDisconnect) {
                     // The server is about to disconnect it; the client, which may be back at once, is not told.
-                    self.forget(&socket, false);
+                    self.forget(&socket);
                     socket.shut_gate();
                 }
             }
@@ -117,7 +118,7 @@ impl Client {
             _ => {
                 tracing::debug!(
                     target: "wirebird::socketio",
-                    nsp = %packet.namespace, "a packet that breaks the protocol, closing"
+                    nsp = ?packet.namespace, "a packet that breaks the protocol, closing"
                 );
                 session.close(CloseReason::ForcedServerClose);
             }
@@ -149,8 +150,11 @@ impl Client {
         if self.sockets.lock().len() >= core.options.max_namespaces {
             return refuse(ConnectError::new("Too many namespaces"));
         }
+        if auth.as_ref().is_some_and(|auth| auth.len() > core.options.max_auth) {
+            return refuse(ConnectError::new("The auth payload is too large"));
+        }
         let Some(namespace) = core.accepted_namespace(name, session.handshake()) else {
-            tracing::debug!(target: "wirebird::socketio", nsp = %name, "refused an unknown namespace");
+            tracing::debug!(target: "wirebird::socketio", nsp = ?name, "refused an unknown namespace");
             return refuse(ConnectError::new("Invalid namespace"));
         };
         let Ok(id) = session.engine().config().ids.generate() else {
@@ -222,33 +226,57 @@ impl Client {
 
     // ---- events under way ----
 
-    pub(crate) fn count_event(&self) {
+    /// Something of this client is kept until its handler has dealt with it. Beyond the limits, and while broadcasts pile
+    /// up, the client is not read from.
+    pub(crate) fn count(&self, load: Load) {
         let Some(core) = self.core.upgrade() else { return };
-        let own = self.events.fetch_add(1, Ordering::AcqRel) + 1;
-        let total = core.events.fetch_add(1, Ordering::AcqRel) + 1;
-        let limits = (core.options.max_client_events, core.options.max_events);
-        if (own >= limits.0 || total >= limits.1) && !self.paused.swap(true, Ordering::AcqRel) {
-            tracing::debug!(target: "wirebird::socketio", own, total, "handlers lag behind: reading is paused");
-            if let Some(session) = self.session.upgrade() {
-                session.pause_reading();
-                // Handlers may have caught up before it took effect: then nobody else goes on reading.
-                if !self.paused.load(Ordering::Acquire) {
-                    session.resume_reading();
-                }
-            }
+        let own = self.load.add(load);
+        let total = core.load.add(load);
+        let overloaded = core.shards.is_overloaded();
+        let lagging = core.options.max_client.is_reached(own) || core.options.max_total.is_reached(total);
+        if !(lagging || overloaded) || self.paused.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::debug!(
+            target: "wirebird::socketio",
+            events = own.events, bytes = own.bytes, overloaded, "reading from a client is paused"
+        );
+        if let Some(session) = self.session.upgrade() {
+            session.pause_reading();
+        }
+        if overloaded {
+            core.shards.wait(self.me.clone());
+        }
+        // Handlers may have caught up before it took effect: then nobody else goes on reading.
+        if !self.paused.load(Ordering::Acquire)
+            && let Some(session) = self.session.upgrade()
+        {
+            session.resume_reading();
         }
     }
 
-    /// Events have been handled, or dropped.
-    pub(crate) fn unresolved(&self, fewer: usize) {
-        if fewer == 0 {
+    /// It has been dealt with, or dropped.
+    pub(crate) fn uncount(&self, load: Load) {
+        if load == Load::default() {
             return;
         }
-        let left = self.events.fetch_sub(fewer, Ordering::AcqRel) - fewer;
+        let left = self.load.remove(load);
         let Some(core) = self.core.upgrade() else { return };
-        core.events.fetch_sub(fewer, Ordering::AcqRel);
+        core.load.remove(load);
+        self.resume_if_light(&core, left);
+    }
+
+    /// Broadcasts do not pile up any more.
+    pub(crate) fn relieve(&self) {
+        if let Some(core) = self.core.upgrade() {
+            self.resume_if_light(&core, self.load.get());
+        }
+    }
+
+    fn resume_if_light(&self, core: &Core, left: Load) {
         if self.paused.load(Ordering::Acquire)
-            && left <= core.options.max_client_events / 2
+            && !core.shards.is_overloaded()
+            && core.options.max_client.is_half_empty(left)
             && self.paused.swap(false, Ordering::AcqRel)
             && let Some(session) = self.session.upgrade()
         {
@@ -258,16 +286,30 @@ impl Client {
 
     // ---- the end ----
 
-    /// The client has left a namespace, or the server has closed it to the client: it may connect to it anew.
-    pub(crate) fn forget(&self, socket: &Arc<SocketInner>, by_server: bool) {
-        if by_server {
-            let mut closed = self.closed.lock();
-            if closed.len() >= socket.core.options.max_namespaces {
-                closed.remove(0);
-            }
-            closed.push(socket.namespace.name.clone());
-        }
+    /// The client has left a namespace: it may connect to it anew.
+    pub(crate) fn forget(&self, socket: &Arc<SocketInner>) {
         self.sockets.lock().retain(|other| !Arc::ptr_eq(other, socket));
+    }
+
+    /// The server closes a namespace to the client. The farewell is sent and the socket forgotten in one step: the
+    /// client may be back as soon as it has the one, and must not be met by the other.
+    pub(crate) fn part(&self, socket: &Arc<SocketInner>, send: impl FnOnce() -> Option<Owed>) {
+        let owed = {
+            let mut sockets = self.sockets.lock();
+            let owed = send();
+            if let Some(at) = sockets.iter().position(|other| Arc::ptr_eq(other, socket)) {
+                sockets.remove(at);
+                let mut closed = self.closed.lock();
+                if closed.len() >= socket.core.options.max_namespaces {
+                    closed.remove(0);
+                }
+                closed.push(socket.namespace.name.clone());
+            }
+            owed
+        };
+        if let Some(owed) = owed {
+            socket.session.finish_send(owed);
+        }
     }
 
     /// The session has ended.

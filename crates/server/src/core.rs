@@ -18,12 +18,18 @@ use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::guard;
 use crate::handlers::Handlers;
+use crate::load::LoadCounter;
 use crate::namespace::NamespaceInner;
 use crate::options::Options;
 use crate::packet::Encoded;
 use crate::router::Router;
 use crate::shard::Shards;
 use crate::socket::SocketInner;
+
+/// Event names that are remembered for having been warned of.
+const MAX_WARNED: usize = 256;
+/// Bytes that the name of a namespace of a client's making may have.
+const MAX_NAMESPACE_NAME: usize = 256;
 
 /// Binary attachments that current JavaScript clients accept in one packet.
 const CLIENT_ATTACHMENTS: usize = 10;
@@ -42,8 +48,8 @@ pub(crate) struct Core {
     pub(crate) state: Extensions,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
-    /// Events of all clients that wait for their handlers, or for them to end.
-    pub(crate) events: AtomicUsize,
+    /// What waits for handlers of all clients, or for them to end.
+    pub(crate) load: LoadCounter,
     dispatcher: RwLock<Arc<dyn Dispatcher>>,
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
@@ -66,7 +72,7 @@ impl Core {
             state,
             observer,
             adapter: OnceLock::new(),
-            events: AtomicUsize::new(0),
+            load: LoadCounter::default(),
             dispatcher: RwLock::new(Arc::new(Router)),
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
@@ -97,10 +103,15 @@ impl Core {
         self.broadcasts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    fn warn_once(&self, event: &str) -> bool {
+        let mut warned = self.warned.lock();
+        warned.len() < MAX_WARNED && warned.insert(event.into())
+    }
+
     /// Warns, once for each event name, of packets that current JavaScript clients refuse.
     pub(crate) fn check_attachments(&self, event: &str, encoded: &Encoded) {
         let attachments = encoded.attachments.len();
-        if attachments > CLIENT_ATTACHMENTS && self.warned.lock().insert(event.into()) {
+        if attachments > CLIENT_ATTACHMENTS && self.warn_once(event) {
             tracing::warn!(
                 target: "wirebird::socketio",
                 event, attachments, "JavaScript clients close the connection when a packet has more than 10 attachments"
@@ -128,13 +139,16 @@ impl Core {
         handshake: &Handshake,
     ) -> Option<Arc<NamespaceInner>> {
         let known = self.namespaces.get(name).map(|entry| entry.value().clone());
-        match known.filter(|namespace| namespace.is_registered()) {
-            Some(namespace) => Some(namespace),
-            None => self.options.namespaces.allows(name, handshake).then(|| {
-                self.sweep_namespaces();
-                self.namespace(name)
-            }),
+        let registered = known.filter(|namespace| namespace.is_registered());
+        if registered.is_some() {
+            return registered;
         }
+        // The name is the client's, and is kept and logged.
+        let usable = name.len() <= MAX_NAMESPACE_NAME && !name.chars().any(char::is_control);
+        (usable && self.options.namespaces.allows(name, handshake)).then(|| {
+            self.sweep_namespaces();
+            self.namespace(name)
+        })
     }
 
     /// Forgets the namespaces that could not be forgotten at once, because the application held on to a socket that

@@ -11,6 +11,7 @@ use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
 use crate::error::{ConnectError, EmitError};
+use crate::mailbox::Load;
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
@@ -182,16 +183,17 @@ impl AckSender {
 #[must_use = "dropping it says that the work is done"]
 pub struct Completion {
     socket: Arc<SocketInner>,
-    of_event: bool,
+    /// What is kept for the event; `None` for a disconnection.
+    event: Option<Load>,
 }
 
 impl Completion {
-    pub(crate) fn event(socket: Arc<SocketInner>) -> Self {
-        Self { socket, of_event: true }
+    pub(crate) fn event(socket: Arc<SocketInner>, load: Load) -> Self {
+        Self { socket, event: Some(load) }
     }
 
     pub(crate) fn disconnect(socket: Arc<SocketInner>) -> Self {
-        Self { socket, of_event: false }
+        Self { socket, event: None }
     }
 
     /// The work is done.
@@ -200,10 +202,9 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if self.of_event {
-            self.socket.event_done();
-        } else {
-            self.socket.disconnect_done();
+        match self.event {
+            Some(load) => self.socket.event_done(load),
+            None => self.socket.disconnect_done(),
         }
     }
 }

@@ -63,6 +63,7 @@ mod handler;
 mod handlers;
 mod id;
 mod layer;
+mod load;
 mod mailbox;
 mod members;
 mod namespace;

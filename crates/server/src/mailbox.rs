@@ -44,6 +44,35 @@ pub(crate) struct QueuedEvent {
     pub(crate) ack: Option<u64>,
 }
 
+/// What clients make the server keep until handlers have dealt with it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Load {
+    pub(crate) fn one(bytes: usize) -> Self {
+        Self { events: 1, bytes }
+    }
+}
+
+impl QueuedEvent {
+    pub(crate) fn load(&self) -> Load {
+        let attachments: usize = self.args.attachments().iter().map(bytes::Bytes::len).sum();
+        Load::one(self.name.len() + self.args.json().len() + attachments)
+    }
+}
+
+impl FromIterator<Self> for Load {
+    fn from_iter<I: IntoIterator<Item = Self>>(loads: I) -> Self {
+        loads.into_iter().fold(Self::default(), |sum, load| Self {
+            events: sum.events + load.events,
+            bytes: sum.bytes + load.bytes,
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Job {
     Event(QueuedEvent),
@@ -153,19 +182,23 @@ impl Mailbox {
         self.ending = false;
     }
 
-    /// The socket was refused, or its disconnect handler is done. Returns how many events are dropped.
-    pub(crate) fn end(&mut self) -> usize {
+    /// The socket was refused, or its disconnect handler is done. Returns what is dropped.
+    pub(crate) fn end(&mut self) -> Load {
         self.stage = Stage::Gone;
-        std::mem::take(&mut self.events).len()
+        self.drop_events()
     }
 
-    /// The time for handlers to finish is over. Returns how many events are dropped.
-    pub(crate) fn give_up_waiting(&mut self) -> usize {
+    fn drop_events(&mut self) -> Load {
+        std::mem::take(&mut self.events).iter().map(QueuedEvent::load).collect()
+    }
+
+    /// The time for handlers to finish is over. Returns what is dropped.
+    pub(crate) fn give_up_waiting(&mut self) -> Load {
         if self.stage != Stage::Leaving || self.disconnect_taken {
-            return 0;
+            return Load::default();
         }
         self.overdue = true;
-        std::mem::take(&mut self.events).len()
+        self.drop_events()
     }
 
     /// Whether no handler runs and no event waits.
@@ -284,7 +317,7 @@ mod tests {
         mailbox.leave(DisconnectReason::TransportClose);
         mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "nothing");
-        assert_eq!(mailbox.give_up_waiting(), 1);
+        assert_eq!(mailbox.give_up_waiting().events, 1);
         assert_eq!(name(mailbox.next(1)), "transport close");
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::load::LoadLimit;
 use wirebird_engine::{Handshake, Millis};
 
 pub(crate) struct Options {
@@ -19,8 +20,10 @@ pub(crate) struct Options {
     pub(crate) max_namespaces: usize,
     pub(crate) max_rooms: usize,
     pub(crate) max_pending_acks: usize,
-    pub(crate) max_client_events: usize,
-    pub(crate) max_events: usize,
+    /// What may wait for handlers, of one client and of all.
+    pub(crate) max_client: LoadLimit,
+    pub(crate) max_total: LoadLimit,
+    pub(crate) max_auth: usize,
     pub(crate) shards: usize,
 }
 
@@ -39,8 +42,9 @@ impl Default for Options {
             max_namespaces: 100,
             max_rooms: 10_000,
             max_pending_acks: 10_000,
-            max_client_events: 10_000,
-            max_events: 1_000_000,
+            max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },
+            max_total: LoadLimit { events: 1_000_000, bytes: 1 << 30 },
+            max_auth: 64 << 10,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

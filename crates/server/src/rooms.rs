@@ -11,6 +11,9 @@ use crate::members::{Members, Snapshot};
 use crate::room::Room;
 use crate::socket::SocketInner;
 
+/// Bytes that the name of a room may have.
+const MAX_NAME: usize = 1024;
+
 pub(crate) struct Rooms {
     shards: Box<[Mutex<Shard>]>,
 }
@@ -49,6 +52,9 @@ impl Rooms {
         room: Room,
         limit: usize,
     ) -> Result<bool, RoomError> {
+        if room.as_bytes().len() > MAX_NAME {
+            return Err(RoomError::NameTooLong);
+        }
         let mut membership = socket.membership.lock();
         if membership.frozen {
             return Err(RoomError::Disconnected);

@@ -49,7 +49,7 @@ impl Dispatcher for Router {
         let Some(handler) = find(&core, &event) else {
             tracing::debug!(
                 target: "wirebird::socketio",
-                nsp = %event.socket.0.namespace.name, event = %event.name, "an event without a handler"
+                nsp = %event.socket.0.namespace.name, event = &*event.name, "an event without a handler"
             );
             return;
         };

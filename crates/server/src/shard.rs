@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use wirebird_engine::{Outgoing, Session};
 
+use crate::client::Client;
 use crate::guard;
 use crate::members::Snapshot;
 use crate::socket::SocketInner;
@@ -44,8 +45,12 @@ pub(crate) struct Broadcast {
     pub(crate) except: SmallVec<[Snapshot; 1]>,
 }
 
+/// Bytes of broadcasts that may wait in all shards before the clients that cause them are not read from.
+const MAX_WAITING: usize = 64 << 20;
+
 pub(crate) struct Shards {
     shards: Box<[Arc<Shard>]>,
+    pressure: Arc<Pressure>,
     runtime: OnceLock<Handle>,
     next: AtomicUsize,
 }
@@ -55,6 +60,47 @@ pub(crate) struct Shard {
     /// Operations that are queued or being delivered.
     pending: AtomicUsize,
     waker: atomic_waker::AtomicWaker,
+    pressure: Arc<Pressure>,
+}
+
+/// How much waits in all shards, and who waits for it to get less.
+#[derive(Default)]
+struct Pressure {
+    bytes: AtomicUsize,
+    clients: Mutex<Vec<Weak<Client>>>,
+}
+
+impl Pressure {
+    fn add(&self, op: &Op) {
+        self.bytes.fetch_add(op.bytes(), Ordering::AcqRel);
+    }
+
+    fn remove(&self, bytes: usize) {
+        let left = self.bytes.fetch_sub(bytes, Ordering::AcqRel) - bytes;
+        if left > MAX_WAITING / 2 {
+            return;
+        }
+        let clients = std::mem::take(&mut *self.clients.lock());
+        for client in clients {
+            if let Some(client) = client.upgrade() {
+                guard("resume", || client.relieve());
+            }
+        }
+    }
+
+    fn is_high(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) > MAX_WAITING
+    }
+}
+
+impl Op {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Broadcast(broadcast) => broadcast.message.wire_len(),
+            Self::Deliver(_, message) => message.wire_len(),
+            Self::Call(_) => 0,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -66,8 +112,10 @@ struct Queue {
 
 impl Shards {
     pub(crate) fn new(count: usize) -> Self {
+        let pressure = Arc::new(Pressure::default());
         let shard = || {
             Arc::new(Shard {
+                pressure: pressure.clone(),
                 queue: Mutex::default(),
                 pending: AtomicUsize::new(0),
                 waker: atomic_waker::AtomicWaker::new(),
@@ -75,6 +123,7 @@ impl Shards {
         };
         Self {
             shards: (0..count.max(1)).map(|_| shard()).collect(),
+            pressure: pressure.clone(),
             runtime: OnceLock::new(),
             next: AtomicUsize::new(0),
         }
@@ -104,11 +153,26 @@ impl Shards {
         self.shards[shard].pending.load(Ordering::Acquire) == 0
     }
 
+    /// Whether more waits than should. Whoever makes it more is to be slowed down: see [`Shards::wait`].
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.pressure.is_high()
+    }
+
+    /// Relieves `client` when less waits.
+    pub(crate) fn wait(&self, client: Weak<Client>) {
+        self.pressure.clients.lock().push(client.clone());
+        // It may have become less meanwhile.
+        if !self.is_overloaded() {
+            self.pressure.remove(0);
+        }
+    }
+
     pub(crate) fn submit(&self, shard: usize, op: Op) {
         let shard = &self.shards[shard];
         let begin = {
             let mut queue = shard.queue.lock();
             shard.pending.fetch_add(1, Ordering::AcqRel);
+            shard.pressure.add(&op);
             queue.ops.push_back(op);
             !std::mem::replace(&mut queue.active, true)
         };
@@ -119,7 +183,7 @@ impl Shards {
             shard.waker.wake();
         } else {
             while let Some(batch) = shard.next_batch() {
-                let count = batch.len();
+                let (count, bytes) = (batch.len(), batch.iter().map(Op::bytes).sum());
                 let mut delivery = Delivery::new(count > 1);
                 for op in batch {
                     match op {
@@ -134,6 +198,7 @@ impl Shards {
                 }
                 delivery.finish();
                 shard.pending.fetch_sub(count, Ordering::AcqRel);
+                shard.pressure.remove(bytes);
             }
         }
     }
@@ -162,7 +227,7 @@ impl Shard {
     }
 
     async fn deliver(&self, batch: VecDeque<Op>) {
-        let count = batch.len();
+        let (count, bytes) = (batch.len(), batch.iter().map(Op::bytes).sum());
         let mut delivery = Delivery::new(count > 1);
         let mut delivered = 0;
         for op in batch {
@@ -184,6 +249,7 @@ impl Shard {
         }
         delivery.finish();
         self.pending.fetch_sub(count, Ordering::AcqRel);
+        self.pressure.remove(bytes);
     }
 }
 

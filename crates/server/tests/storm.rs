@@ -205,7 +205,6 @@ async fn connections_that_are_announced_early_stay_consistent() {
 
 /// Both sides end the same connection, and the client is back before the server's farewell is out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "a farewell that races with the client's own can reach the next connection"]
 async fn connections_that_both_sides_end_at_random_stay_consistent() {
     for always_connect in [false, true] {
         storm(Storm { clients_leave: true, server_disconnects: true, always_connect, ..Storm::default() })
@@ -215,7 +214,6 @@ async fn connections_that_both_sides_end_at_random_stay_consistent() {
 
 /// Nothing that was emitted to one connection reaches the next one of the same client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "an emit that races with the end of its connection can reach the next one"]
 async fn connections_of_one_client_do_not_mix() {
     storm(Storm { clients_leave: true, strict: true, ..Storm::default() }).await;
 }

@@ -8,14 +8,13 @@ use crate::websocket::{Joined, Outbox, Scenario};
 pub(crate) struct Connect {
     control: Arc<Control>,
     thread: usize,
-    draining: bool,
     /// Connections are opened all the time, but the run begins when each of these has been connected once.
     first: Vec<bool>,
 }
 
 impl Connect {
     pub(crate) fn new(control: Arc<Control>, thread: usize, clients: usize) -> Self {
-        Self { control, thread, draining: false, first: vec![true; clients] }
+        Self { control, thread, first: vec![true; clients] }
     }
 }
 
@@ -38,9 +37,7 @@ impl Scenario for Connect {
 
     fn start(&mut self, _: &mut Outbox) {}
 
-    fn drain(&mut self) {
-        self.draining = true;
-    }
+    fn drain(&mut self) {}
 
     fn is_pending(&self) -> bool {
         false

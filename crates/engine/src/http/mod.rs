@@ -158,8 +158,11 @@ async fn open(
         respond::log_version(engine, query.version.as_deref());
         return Err(Refused::VERSION);
     }
-    if engine.is_closing() {
+    if engine.is_closing() || engine.is_full() {
         return Err(Refused::CLOSING);
+    }
+    if head_length(parts) > engine.config().max_head {
+        return Err(Refused::HEAD_TOO_LARGE);
     }
     let proxies = &engine.config().trusted_proxies;
     let handshake = Arc::new(Handshake::new(parts, proxies));
@@ -226,6 +229,12 @@ fn with_session(
         return Err(Refused::TOO_LARGE);
     }
     Ok(Step::Post(post, reply))
+}
+
+/// About as many bytes as the head of the request had.
+fn head_length(parts: &Parts) -> usize {
+    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    uri + parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

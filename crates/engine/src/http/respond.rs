@@ -36,6 +36,7 @@ impl Refused {
     };
     pub(crate) const EMPTY: Self = Self::bare(StatusCode::BAD_REQUEST);
     pub(crate) const TOO_LARGE: Self = Self::bare(StatusCode::PAYLOAD_TOO_LARGE);
+    pub(crate) const HEAD_TOO_LARGE: Self = Self::bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     pub(crate) const CLOSING: Self = Self::bare(StatusCode::SERVICE_UNAVAILABLE);
 
     const fn coded(code: u8, message: &'static str) -> Self {

@@ -29,7 +29,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Headers that a request may have.
 const MAX_HEADERS: usize = 100;
 /// Bytes that the head of a request may have.
-const MAX_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
 pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
@@ -45,8 +45,7 @@ where
         Step::Poll(poll, reply) => reply.poll(poll.await),
         Step::Post(mut post, reply) => match read_body(&post, body, engine.config().max_payload).await {
             Ok(body) => {
-                let valid = post.deliver(body);
-                post.settled().await;
+                let valid = post.deliver(body).await;
                 post.finish();
                 reply.posted(valid)
             }

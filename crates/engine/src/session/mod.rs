@@ -27,7 +27,7 @@ use crate::timer::{Expire, Millis};
 use crate::transport::{Transport, TransportKind};
 
 pub(crate) use drive::wake_drained;
-pub use send::SendError;
+pub use send::{Owed, SendError};
 pub use upgrade::Probe;
 
 /// Timer tokens of a session.

@@ -1,9 +1,11 @@
 //! Receiving: packets of the client, and when not to read them.
 
+use std::task::Waker;
+
 use bytestring::ByteString;
 use wirebird_proto::engine_io::Packet;
 
-use super::{Link, Session};
+use super::{Link, Phase, Session};
 use crate::message::Message;
 use crate::reason::CloseReason;
 
@@ -65,6 +67,16 @@ impl Session {
         if let Some(transport) = transport {
             transport.wake();
         }
+    }
+
+    /// Whether reading is to stop; if so, `waker` is woken when it may go on, or when the session has ended.
+    pub(crate) fn waits_to_read(&self, waker: &Waker) -> bool {
+        let mut core = self.core.lock();
+        let waits = core.paused && core.phase == Phase::Open;
+        if waits {
+            core.read_waker = Some(waker.clone());
+        }
+        waits
     }
 
     /// Whether reading is to stop.

@@ -22,6 +22,16 @@ pub(crate) enum After {
     Overflow,
 }
 
+/// What is left to do after [`Session::begin_send`].
+#[must_use = "hand it to `finish_send`"]
+pub struct Owed(After);
+
+impl fmt::Debug for Owed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Owed")
+    }
+}
+
 /// Why a message was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,11 +67,9 @@ impl Session {
     /// # Errors
     /// As [`Session::send`].
     pub fn send_volatile(&self, message: Outgoing) -> Result<bool, SendError> {
-        if !self.is_writable() {
-            self.shared.count_dropped(1);
-            return Ok(false);
-        }
-        self.push(message, true).map(|()| true)
+        let (sent, owed) = self.begin_send_volatile(message);
+        self.finish_send(owed);
+        sent
     }
 
     /// Queues a message and leaves it to [`Session::flush`] to send it. Returns whether a flush is owed now and was not
@@ -70,12 +78,37 @@ impl Session {
     /// # Errors
     /// As [`Session::send`].
     pub fn send_later(&self, message: Outgoing) -> Result<bool, SendError> {
+        let (queued, owed) = self.begin_send_later(message);
+        self.finish_send(owed);
+        queued
+    }
+
+    /// As [`Session::send`], for callers that hold a lock of their own: what may call code of the application is left
+    /// to [`Session::finish_send`], to be called without that lock.
+    pub fn begin_send(&self, message: Outgoing) -> (Result<(), SendError>, Owed) {
+        self.begin_push(message, false)
+    }
+
+    /// As [`Session::send_later`], and as [`Session::begin_send`].
+    pub fn begin_send_later(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
         let mut core = self.core.lock();
         let (after, queued) = self.enqueue(&mut core, message, false);
-        let owed = queued.map(|()| !std::mem::replace(&mut core.flush_owed, true));
-        drop(core);
-        self.perform(after);
-        owed
+        (queued.map(|()| !std::mem::replace(&mut core.flush_owed, true)), Owed(after))
+    }
+
+    /// As [`Session::send_volatile`], and as [`Session::begin_send`].
+    pub fn begin_send_volatile(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
+        if !self.is_writable() {
+            self.shared.count_dropped(1);
+            return (Ok(false), Owed(After::Nothing));
+        }
+        let (sent, owed) = self.begin_push(message, true);
+        (sent.map(|()| true), owed)
+    }
+
+    /// Does what [`Session::begin_send`] left to do.
+    pub fn finish_send(&self, owed: Owed) {
+        self.perform(owed.0);
     }
 
     /// Sends what waits.
@@ -110,19 +143,25 @@ impl Session {
         if core.phase != Phase::Open || core.queue.has_room(&self.shared.config.send_queue) {
             return true;
         }
-        core.drained.push(waker.clone());
+        if !core.drained.iter().any(|other| other.will_wake(waker)) {
+            core.drained.push(waker.clone());
+        }
         false
     }
 
     pub(super) fn push(&self, message: Outgoing, volatile: bool) -> Result<(), SendError> {
+        let (queued, owed) = self.begin_push(message, volatile);
+        self.finish_send(owed);
+        queued
+    }
+
+    fn begin_push(&self, message: Outgoing, volatile: bool) -> (Result<(), SendError>, Owed) {
         let mut core = self.core.lock();
         let (mut after, queued) = self.enqueue(&mut core, message, volatile);
         if queued.is_ok() && matches!(after, After::Nothing) {
             after = self.after_push(&mut core);
         }
-        drop(core);
-        self.perform(after);
-        queued
+        (queued, Owed(after))
     }
 
     /// Adds a message to the queue. What was held back to go out in one write is no sign of a slow reader: when the

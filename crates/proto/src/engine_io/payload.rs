@@ -38,6 +38,13 @@ pub struct PayloadPackets {
     next: Option<usize>,
 }
 
+impl PayloadPackets {
+    /// Whether all packets have been taken.
+    pub fn is_done(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
 impl Iterator for PayloadPackets {
     type Item = Result<Packet, PacketError>;
 

@@ -290,6 +290,8 @@ fn key<const PLACEHOLDERS: bool>(
 #[derive(Default)]
 struct Objects {
     stack: SmallVec<[Marks; 8]>,
+    /// The attachments that have been referred to: twice would let a small packet become a large value.
+    used: SmallVec<[u64; 2]>,
     /// The key whose value comes next.
     key: Key,
 }
@@ -315,9 +317,22 @@ impl Objects {
         self.stack.push(Marks { placeholder: false, num: usize::MAX });
     }
 
-    /// Returns whether the attachment is there, if it was a placeholder.
+    /// Returns whether the attachment is there and has not been referred to before, if it was a placeholder.
     fn close(&mut self, attachments: usize) -> bool {
-        self.stack.pop().is_none_or(|marks| !marks.placeholder || marks.num < attachments)
+        match self.stack.pop() {
+            Some(marks) if marks.placeholder => marks.num < attachments && self.refer(marks.num),
+            _ => true,
+        }
+    }
+
+    fn refer(&mut self, num: usize) -> bool {
+        let (word, bit) = (num / 64, 1 << (num % 64));
+        if self.used.len() <= word {
+            self.used.resize(word + 1, 0);
+        }
+        let first = self.used[word] & bit == 0;
+        self.used[word] |= bit;
+        first
     }
 
     /// `raw` is the key with its quotes.

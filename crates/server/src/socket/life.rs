@@ -10,7 +10,7 @@ use crate::acks::{AckResult, AckSink};
 use crate::dispatch::{AckSender, Completion, IncomingEvent};
 use crate::error::{AckError, ConnectError, EmitError};
 use crate::guard;
-use crate::mailbox::{Accepted, Job, QueuedEvent, Stage};
+use crate::mailbox::{Accepted, Job, Load, QueuedEvent, Stage};
 use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
@@ -101,12 +101,12 @@ impl SocketInner {
         } else {
             control(HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
         };
-        // Forgotten first: the client may connect anew as soon as it has its answer.
-        self.client.forget(self, true);
-        if self.shut_gate() != Gate::Shut {
-            self.say_goodbye(farewell);
-        }
-        self.client.unresolved(dropped);
+        self.observe_sent(&farewell);
+        self.client.part(self, || {
+            let open = self.shut_gate() != Gate::Shut;
+            open.then(|| self.session.begin_send(farewell).1)
+        });
+        self.client.uncount(dropped);
         self.remove();
         self.client.connect_done(false);
     }
@@ -117,11 +117,12 @@ impl SocketInner {
         if let Some(observer) = &self.core.observer {
             guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
         }
-        self.client.count_event();
+        let load = event.load();
+        self.client.count(load);
         if self.mailbox.lock().push(event) {
             self.pump();
         } else {
-            self.client.unresolved(1);
+            self.client.uncount(load);
         }
     }
 
@@ -137,11 +138,12 @@ impl SocketInner {
             let socket = Socket(self.clone());
             match job {
                 Job::Event(event) => {
+                    let load = event.load();
                     let incoming = IncomingEvent {
                         name: event.name,
                         args: event.args,
                         ack: AckSender::new(self.clone(), event.ack),
-                        completion: Completion::event(self.clone()),
+                        completion: Completion::event(self.clone(), load),
                         socket,
                     };
                     guard("event", || dispatcher.event(incoming));
@@ -154,9 +156,9 @@ impl SocketInner {
         }
     }
 
-    pub(crate) fn event_done(self: &Arc<Self>) {
+    pub(crate) fn event_done(self: &Arc<Self>, load: Load) {
         self.mailbox.lock().done();
-        self.client.unresolved(1);
+        self.client.uncount(load);
         self.pump();
     }
 
@@ -201,7 +203,7 @@ impl SocketInner {
     pub(crate) fn acknowledged(&self, id: u64, args: RawArgs) {
         match self.take_ack(id) {
             Some(sink) => resolve(sink, Ok(args)),
-            None => tracing::warn!(
+            None => tracing::debug!(
                 target: "wirebird::socketio",
                 nsp = %self.namespace.name, id, "the client acknowledged an event that was not waiting for it"
             ),
@@ -238,11 +240,11 @@ impl SocketInner {
         if stage == Stage::Connecting {
             // Its connect handler is still at it, or has not begun; what happens then is up to its answer.
             if reason != DisconnectReason::ServerDisconnect {
-                self.client.forget(self, false);
+                self.client.forget(self);
                 self.shut_gate();
                 if self.client.withdraw(self) {
                     let dropped = self.mailbox.lock().end();
-                    self.client.unresolved(dropped);
+                    self.client.uncount(dropped);
                     self.remove();
                 }
             }
@@ -266,12 +268,17 @@ impl SocketInner {
 
     /// From now on nothing reaches the client, and nothing is expected of it.
     fn begin_end(self: &Arc<Self>, reason: DisconnectReason) {
-        self.client.forget(self, reason == DisconnectReason::ServerDisconnect);
+        // A disconnect handler to come is kept for the client as an event is: coming and going costs it as much.
+        self.client.count(self.leaving_load());
         self.namespace.rooms.freeze(self);
         if reason == DisconnectReason::ServerDisconnect {
             let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
-            self.in_order(move |socket| socket.shut_gate_after(farewell));
+            self.in_order(move |socket| {
+                socket.observe_sent(&farewell);
+                socket.client.part(socket, || socket.shut_gate_after(farewell));
+            });
         } else {
+            self.client.forget(self);
             self.shut_gate();
         }
         self.fail_acks();
@@ -300,20 +307,31 @@ impl SocketInner {
 
     fn give_up_waiting(self: Arc<Self>) {
         let dropped = self.mailbox.lock().give_up_waiting();
-        if dropped > 0 {
+        if dropped.events > 0 {
             tracing::warn!(
                 target: "wirebird::socketio",
-                nsp = %self.namespace.name, dropped,
+                nsp = %self.namespace.name, dropped = dropped.events,
                 "a handler of a disconnected socket has not finished; the events behind it are dropped"
             );
-            self.client.unresolved(dropped);
+            self.client.uncount(dropped);
         }
         self.pump();
     }
 
+    fn leaving_load(&self) -> Load {
+        Load::one(self.auth.as_deref().map_or(0, str::len))
+    }
+
     pub(crate) fn disconnect_done(self: &Arc<Self>) {
-        let dropped = self.mailbox.lock().end();
-        self.client.unresolved(dropped);
+        let (stage, dropped) = {
+            let mut mailbox = self.mailbox.lock();
+            (mailbox.stage(), mailbox.end())
+        };
+        if stage == Stage::Gone {
+            return;
+        }
+        self.client.uncount(dropped);
+        self.client.uncount(self.leaving_load());
         self.remove();
     }
 
@@ -326,10 +344,11 @@ impl SocketInner {
         match stage {
             Stage::Gone => return,
             Stage::Open => self.namespace.count_disconnected(),
-            Stage::Connecting | Stage::Leaving => {}
+            Stage::Leaving => self.client.uncount(self.leaving_load()),
+            Stage::Connecting => {}
         }
-        self.client.forget(self, false);
-        self.client.unresolved(dropped);
+        self.client.forget(self);
+        self.client.uncount(dropped);
         self.shut_gate();
         self.remove();
     }

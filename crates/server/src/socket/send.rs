@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wirebird_engine::{Outgoing, SendError};
+use wirebird_engine::{Outgoing, Owed, SendError, Session};
 
 use super::{Gate, SocketInner};
 use crate::guard;
@@ -32,64 +32,53 @@ impl SocketInner {
 
     /// Hands a packet to the session, or holds it until the client has its CONNECT packet.
     pub(crate) fn deliver(&self, message: Outgoing) -> Result<(), SendError> {
-        match self.gate() {
-            Gate::Open => self.observe_sent(&message, |socket, message| socket.session.send(message)),
-            Gate::Held => self.hold(message),
-            Gate::Shut => Err(SendError::Closed),
-        }
+        self.pass(message, Session::begin_send)
     }
 
     /// As [`SocketInner::deliver`], but leaves the writing to a flush of the session; returns whether one is owed.
     pub(crate) fn deliver_later(&self, message: Outgoing) -> bool {
-        match self.gate() {
-            Gate::Open => self
-                .observe_sent(&message, |socket, message| socket.session.send_later(message))
-                .unwrap_or(false),
-            Gate::Held => {
-                let _ = self.hold(message);
-                false
-            }
-            Gate::Shut => false,
-        }
+        self.pass(message, Session::begin_send_later).unwrap_or_default()
     }
 
     pub(crate) fn deliver_volatile(&self, message: &Outgoing) -> bool {
         self.gate() == Gate::Open
-            && self
-                .observe_sent(message, |socket, message| socket.session.send_volatile(message))
-                .unwrap_or(false)
+            && self.pass(message.clone(), Session::begin_send_volatile).unwrap_or_default()
     }
 
-    fn observe_sent<T>(
+    /// Sends a packet through the gate, or holds it before the gate. Whoever shuts the gate knows that nothing comes
+    /// through afterwards.
+    fn pass<T: Default>(
         &self,
-        message: &Outgoing,
-        send: impl FnOnce(&Self, Outgoing) -> Result<T, SendError>,
+        message: Outgoing,
+        send: impl FnOnce(&Session, Outgoing) -> (Result<T, SendError>, Owed),
     ) -> Result<T, SendError> {
+        self.observe_sent(&message);
+        let mut held = self.held.lock();
+        match self.gate() {
+            Gate::Open => {
+                let (result, owed) = send(&self.session, message);
+                drop(held);
+                self.session.finish_send(owed);
+                result
+            }
+            Gate::Held if held.ends => Err(SendError::Closed),
+            Gate::Held if held.messages.len() >= self.session.engine().config().send_queue.max_packets => {
+                Err(SendError::Full)
+            }
+            Gate::Held => {
+                held.messages.push(message);
+                Ok(T::default())
+            }
+            Gate::Shut => Err(SendError::Closed),
+        }
+    }
+
+    pub(super) fn observe_sent(&self, message: &Outgoing) {
         if let Some(observer) = &self.core.observer
+            && self.gate() != Gate::Shut
             && let Some(socket) = self.handle()
         {
             guard("observer", || observer.packet_sent(&socket, message));
-        }
-        send(self, message.clone())
-    }
-
-    fn hold(&self, message: Outgoing) -> Result<(), SendError> {
-        let mut held = self.held.lock();
-        match self.gate() {
-            Gate::Held if held.ends => Err(SendError::Closed),
-            Gate::Held => {
-                if held.messages.len() >= self.session.engine().config().send_queue.max_packets {
-                    return Err(SendError::Full);
-                }
-                held.messages.push(message);
-                Ok(())
-            }
-            // It opened or shut since we looked.
-            Gate::Open => {
-                drop(held);
-                self.session.send(message)
-            }
-            Gate::Shut => Err(SendError::Closed),
         }
     }
 
@@ -98,11 +87,12 @@ impl SocketInner {
         if self.gate() != Gate::Held {
             return;
         }
+        self.observe_sent(&connect);
         let mut messages = vec![connect];
         loop {
             // Without the lock: sending may call code of the application. What comes meanwhile is held, too.
             for message in messages {
-                let _ = self.observe_sent(&message, |socket, message| socket.session.send_later(message));
+                let _ = self.session.send_later(message);
             }
             let mut held = self.held.lock();
             messages = std::mem::take(&mut held.messages);
@@ -130,23 +120,19 @@ impl SocketInner {
     }
 
     /// Nothing goes out any more but a goodbye. If the CONNECT packet is about to be sent, that comes first.
-    pub(crate) fn shut_gate_after(&self, farewell: Outgoing) {
+    pub(crate) fn shut_gate_after(&self, farewell: Outgoing) -> Option<Owed> {
         let mut held = self.held.lock();
         match self.gate() {
             Gate::Held => {
                 held.messages.push(farewell);
                 held.ends = true;
+                None
             }
             Gate::Open => {
                 self.gate.store(Gate::Shut as u8, Ordering::Release);
-                drop(held);
-                self.say_goodbye(farewell);
+                Some(self.session.begin_send(farewell).1)
             }
-            Gate::Shut => {}
+            Gate::Shut => None,
         }
-    }
-
-    pub(crate) fn say_goodbye(&self, farewell: Outgoing) {
-        let _ = self.observe_sent(&farewell, |socket, message| socket.session.send(message));
     }
 }

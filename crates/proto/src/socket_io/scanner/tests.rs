@@ -159,7 +159,7 @@ fn placeholders_refer_to_attachments() {
         r#"[{"_placeholder":true,"num":0}]"#,
         r#"[{"num":1,"_placeholder":true}]"#,
         r#"[{ "_placeholder" : true , "num" : 1 , "more" : [{}] }]"#,
-        r#"{"a":[1,{"b":{"_placeholder":true,"num":1}}],"c":{"_placeholder":true,"num":1}}"#,
+        r#"{"a":[1,{"b":{"_placeholder":true,"num":1}}],"c":{"_placeholder":true,"num":0}}"#,
         r#"[{"\u005fplaceholder":true,"n\u0075m":1}]"#,
         r#"[{"_placeholder":true,"num":7,"num":1}]"#,
         // Not placeholders.
@@ -176,6 +176,8 @@ fn placeholders_refer_to_attachments() {
     }
     for json in [
         r#"[{"_placeholder":true,"num":2}]"#,
+        // Twice: a small packet would become a large value.
+        r#"[{"_placeholder":true,"num":1},{"_placeholder":true,"num":1}]"#,
         r#"[{"_placeholder":true}]"#,
         r#"[{"_placeholder":true,"num":-1}]"#,
         r#"[{"_placeholder":true,"num":-0}]"#,

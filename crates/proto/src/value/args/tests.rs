@@ -164,12 +164,12 @@ fn binary() {
         absent: Option<Blob>,
     }
     let args = binary_args(
-        r#"{"name":"n","parts":[{"_placeholder":true,"num":1},{"num":0,"_placeholder":true}],"list":{"_placeholder":true,"num":1}},2"#,
-        &[b"zero", b"one"],
+        r#"{"name":"n","parts":[{"_placeholder":true,"num":1},{"num":0,"_placeholder":true}],"list":{"_placeholder":true,"num":2}},2"#,
+        &[b"zero", b"one", b"two"],
     );
     let (upload, number): (Upload, i32) = decode_args(&args).unwrap();
     let parts = vec![Blob(b"one".to_vec()), Blob(b"zero".to_vec())];
-    assert_eq!(upload, Upload { name: "n".into(), parts, list: b"one".to_vec(), absent: None });
+    assert_eq!(upload, Upload { name: "n".into(), parts, list: b"two".to_vec(), absent: None });
     assert_eq!(number, 2);
     let value: Value = decode_args(&args).unwrap();
     assert_eq!(value["parts"][1].as_binary().unwrap().as_ptr(), args.attachments()[0].as_ptr());
@@ -189,13 +189,13 @@ fn a_value_in_a_structure_shares_its_buffer() {
         rest: BTreeMap<String, Value>,
     }
     let args = binary_args(
-        r#"{"body":{"_placeholder":true,"num":0},"rest":{"null":null,"b":[{"_placeholder":true,"num":0}]}}"#,
-        &[b"data"],
+        r#"{"body":{"_placeholder":true,"num":0},"rest":{"null":null,"b":[{"_placeholder":true,"num":1}]}}"#,
+        &[b"data", b"more"],
     );
     let message: Message = decode_args(&args).unwrap();
-    let address = args.attachments()[0].as_ptr();
-    assert_eq!(message.body.as_binary().unwrap().as_ptr(), address);
-    assert_eq!(message.rest["b"][0].as_binary().unwrap().as_ptr(), address);
+    let address = |index: usize| args.attachments()[index].as_ptr();
+    assert_eq!(message.body.as_binary().unwrap().as_ptr(), address(0));
+    assert_eq!(message.rest["b"][0].as_binary().unwrap().as_ptr(), address(1));
     assert_eq!(message.rest["null"], Value::Null);
 }
 

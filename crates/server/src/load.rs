@@ -1,0 +1,51 @@
+//! Counting what is kept for clients, against limits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::mailbox::Load;
+
+/// How much is kept at present.
+#[derive(Debug, Default)]
+pub(crate) struct LoadCounter {
+    events: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl LoadCounter {
+    /// Adds, and returns the sum.
+    pub(crate) fn add(&self, load: Load) -> Load {
+        Load {
+            events: self.events.fetch_add(load.events, Ordering::AcqRel) + load.events,
+            bytes: self.bytes.fetch_add(load.bytes, Ordering::AcqRel) + load.bytes,
+        }
+    }
+
+    /// Takes away what was added before, and returns what is left.
+    pub(crate) fn remove(&self, load: Load) -> Load {
+        Load {
+            events: self.events.fetch_sub(load.events, Ordering::AcqRel) - load.events,
+            bytes: self.bytes.fetch_sub(load.bytes, Ordering::AcqRel) - load.bytes,
+        }
+    }
+
+    pub(crate) fn get(&self) -> Load {
+        Load { events: self.events.load(Ordering::Acquire), bytes: self.bytes.load(Ordering::Acquire) }
+    }
+}
+
+/// How much may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoadLimit {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+impl LoadLimit {
+    pub(crate) fn is_reached(&self, load: Load) -> bool {
+        load.events >= self.events || load.bytes >= self.bytes
+    }
+
+    pub(crate) fn is_half_empty(&self, load: Load) -> bool {
+        load.events <= self.events / 2 && load.bytes <= self.bytes / 2
+    }
+}
