@@ -9,6 +9,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+as_root=(env DEBIAN_FRONTEND=noninteractive)
+[[ $(id -u) -eq 0 ]] || as_root=(sudo "${as_root[@]}")
+
 step() {
     printf '== %s\n' "$*"
     "$@"
@@ -22,6 +25,11 @@ rust() {
 }
 
 fuzz() {
+    # libFuzzer is C++.
+    if ! command -v c++ >/dev/null; then
+        step "${as_root[@]}" apt-get update -qq
+        step "${as_root[@]}" apt-get install -y -qq g++
+    fi
     step fuzz/run.sh "${FUZZ_SECONDS:-5}"
 }
 

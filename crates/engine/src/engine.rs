@@ -187,7 +187,7 @@ impl Engine {
         self.shared.sessions.len()
     }
 
-    /// How many messages were dropped by the policy for slow clients, volatile ones included.
+    /// How many messages were dropped or refused because a client reads too slowly, volatile ones included.
     pub fn dropped_messages(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -350,6 +350,10 @@ impl Shared {
         opened
     }
 
+    pub(crate) fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
@@ -376,8 +380,10 @@ impl Shared {
 
 /// Runs code of the layer above; a panic in it ends there.
 pub(crate) fn guard(code: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(code)).is_err() {
-        tracing::error!(target: "wirebird::engineio", "a handler of the engine panicked");
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+        tracing::error!(target: "wirebird::engineio", panic = text, "a handler of the engine panicked");
     }
 }
 

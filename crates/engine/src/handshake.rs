@@ -29,7 +29,7 @@ pub struct Handshake {
     method: Method,
     version: Version,
     uri: Box<str>,
-    /// `name: value\r\n`, in the order of the request.
+    /// `name: value\r\n`; values of one name in their order.
     headers: Box<[u8]>,
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -103,7 +103,7 @@ impl Handshake {
         form_urlencoded::parse(self.query_string().as_bytes())
     }
 
-    /// The first value of a header as text; `None` when it is absent or not visible ASCII. `name` is matched without
+    /// The first value of a header as text; `None` when it is absent or not UTF-8. `name` is matched without
     /// regard to case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers()
@@ -111,7 +111,7 @@ impl Handshake {
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// All headers in the order of the request, names in lower case.
+    /// All headers: those of one name together and in their order, names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers.split(|b| *b == b'\n').filter_map(|line| {
             let line = line.strip_suffix(b"\r")?;

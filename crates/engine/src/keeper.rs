@@ -21,9 +21,12 @@ pub(crate) fn start(runtime: &Handle, engine: Weak<Shared>) {
     }
     let runtime = runtime.clone();
     let thread = std::thread::Builder::new().name("wirebird-keeper".into()).spawn(move || {
-        while engine.upgrade().is_some_and(|engine| !engine.is_stopped()) {
+        while let Some(engine) = engine.upgrade().filter(|engine| !engine.is_stopped()) {
+            if engine.has_sessions() {
+                runtime.spawn(std::future::ready(()));
+            }
+            drop(engine);
             std::thread::sleep(INTERVAL);
-            runtime.spawn(std::future::ready(()));
         }
     });
     if let Err(error) = thread {

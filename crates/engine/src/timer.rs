@@ -1,4 +1,4 @@
-//! Deadlines of every session in one place: buckets by due time, one entry per owner at a time.
+//! Deadlines of every session in one place: buckets by due time.
 //!
 //! An entry is never removed early. When it falls due its owner looks at the deadline that holds by then and asks
 //! for another entry if that lies ahead, so a session costs two entries a ping cycle and no cancellation.

@@ -111,14 +111,13 @@ async fn a_ping_of_the_client_ends_the_session() {
     }
 }
 
-/// A handler that blocks until it is told to go on. It says so to the runtime, as code that blocks in a task must:
-/// otherwise tokio may leave its sockets and timers with the thread that is blocked.
+/// A handler that blocks its thread until it is told to go on, without a word to the runtime.
 async fn blocking(config: Config) -> (TestServer, mpsc::Sender<()>) {
     let (go_on, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let server = TestServer::with(config, move |_, message| {
         if *message == Message::Text("block".into()) {
-            let _ = tokio::task::block_in_place(|| wait.lock().unwrap().recv());
+            let _ = wait.lock().unwrap().recv();
         }
     })
     .await;

@@ -129,7 +129,7 @@ impl Client {
         self.sockets.lock().iter().find(|socket| socket.namespace.name == namespace).cloned()
     }
 
-    /// The client's socket in a namespace.
+    /// The client's sockets in all namespaces.
     pub(crate) fn sockets(&self) -> Vec<Arc<SocketInner>> {
         self.sockets.lock().to_vec()
     }

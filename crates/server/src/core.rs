@@ -204,7 +204,7 @@ impl Core {
     }
 
     fn client(session: &Session) -> Option<Arc<Client>> {
-        session.slot()?.downcast().ok()
+        session.layer()?.downcast().ok()
     }
 }
 
@@ -215,7 +215,7 @@ impl Handler for Core {
             let _ = self.runtime.set(runtime.clone());
             self.shards.attach(runtime);
         }
-        session.set_slot(Some(Client::new(&core, session)));
+        session.set_layer(Client::new(&core, session));
     }
 
     fn message(&self, session: &Arc<Session>, message: Message) {

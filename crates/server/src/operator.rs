@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use smallvec::SmallVec;
-use wirebird_engine::Outgoing;
+use wirebird_engine::{Outgoing, SendError};
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::ack::BroadcastWithAck;
@@ -104,8 +104,7 @@ impl Operator {
                 adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args })
             });
         }
-        self.broadcast(encoded.into_event(&self.namespace.inner.name, None));
-        Ok(())
+        self.broadcast(encoded.into_event(&self.namespace.inner.name, None))
     }
 
     fn adapter(&self) -> Option<&Arc<dyn crate::Adapter>> {
@@ -122,7 +121,7 @@ impl Operator {
     }
 
     /// Hands the message to the shards; who receives it is settled here.
-    fn broadcast(&self, message: Outgoing) {
+    fn broadcast(&self, message: Outgoing) -> Result<(), EmitError> {
         let core = &self.namespace.core;
         if let Some(socket) = self.single() {
             if self.volatile {
@@ -130,9 +129,11 @@ impl Operator {
                     socket.deliver_volatile(&message);
                 });
             } else {
-                let _ = socket.send(message);
+                if socket.send(message) == Err(SendError::Full) {
+                    return Err(EmitError::Full);
+                }
             }
-            return;
+            return Ok(());
         }
         let id = core.next_broadcast();
         for shard in 0..core.shards.len() {
@@ -147,6 +148,7 @@ impl Operator {
             let broadcast = Broadcast { id, message: message.clone(), volatile: self.volatile, to, except };
             core.shards.submit(shard, Op::Broadcast(broadcast));
         }
+        Ok(())
     }
 
     /// The only socket that it is for, when it is one by its id.

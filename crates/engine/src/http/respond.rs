@@ -83,7 +83,8 @@ pub(crate) fn preflight(engine: &Engine, request: &HeaderMap, cors: &CorsHeaders
 
 /// Says which origin was refused and what it was compared with, at most once a minute for each.
 pub(crate) fn log_origin(engine: &Engine, refused: &OriginRefused) {
-    if !is_news(engine, &refused.origin) {
+    let origin = format!("origin://{}", refused.origin);
+    if !is_news(engine, &origin) {
         return;
     }
     tracing::warn!(
@@ -99,7 +100,9 @@ fn is_news(engine: &Engine, what: &str) -> bool {
     let now = Instant::now();
     let mut seen = engine.shared().logged.lock();
     seen.retain(|(_, at)| now.duration_since(*at) < LOG_EVERY);
-    let news = seen.len() < LOG_MEMORY && !seen.iter().any(|(other, _)| other == what);
+    // Many origins must not keep the few kinds of other refusals from being said.
+    let room = seen.len() < LOG_MEMORY || !what.contains("://");
+    let news = room && !seen.iter().any(|(other, _)| other == what);
     if news {
         seen.push((what.into(), now));
     }

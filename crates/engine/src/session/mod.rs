@@ -44,6 +44,8 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) core: Mutex<Core>,
     slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    /// What the layer above keeps; set once, before the first message.
+    layer: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     me: Weak<Self>,
 }
 
@@ -164,6 +166,7 @@ impl Session {
                 torn: false,
             }),
             slot: Mutex::new(None),
+            layer: Mutex::new(None),
             shared,
             me: me.clone(),
         });
@@ -204,7 +207,20 @@ impl Session {
         self.core.lock().reason
     }
 
-    /// What the layer above keeps for this session.
+    /// What the layer above keeps for this session: the Socket.IO server, for one. Applications have the
+    /// [slot](Session::slot).
+    #[doc(hidden)]
+    pub fn layer(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.layer.lock().clone()
+    }
+
+    /// Keeps what belongs to the layer above; only the first call counts. It is dropped soon after the session ends.
+    #[doc(hidden)]
+    pub fn set_layer(&self, value: Arc<dyn Any + Send + Sync>) {
+        self.layer.lock().get_or_insert(value);
+    }
+
+    /// What the application keeps for this session.
     pub fn slot(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         self.slot.lock().clone()
     }

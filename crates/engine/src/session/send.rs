@@ -182,7 +182,10 @@ impl Session {
                 self.shared.count_dropped(dropped);
                 (after, Ok(()))
             }
-            Err(Full::Refuse) => (after, Err(SendError::Full)),
+            Err(Full::Refuse) => {
+                self.shared.count_dropped(1);
+                (after, Err(SendError::Full))
+            }
             Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
         }
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Extensions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wirebird_engine::{CloseReason, Handshake, SendError, Session, TransportKind};
@@ -324,21 +323,25 @@ pub struct SocketSession(Arc<SocketInner>);
 impl SocketSession {
     /// Keeps a value; returns the one of that type kept before.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        self.0.data.lock().insert(value)
+        let before = self.0.data.lock().insert(Arc::new(value));
+        before.map(Arc::unwrap_or_clone)
     }
 
     /// A copy of the value of a type. Keep an `Arc` if copies are dear.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.data.lock().get::<T>().cloned()
+        let value = self.0.data.lock().get::<Arc<T>>().cloned();
+        value.map(Arc::unwrap_or_clone)
     }
 
     /// Removes the value of a type.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.data.lock().remove()
+        let value = self.0.data.lock().remove::<Arc<T>>();
+        value.map(Arc::unwrap_or_clone)
     }
 
     /// Changes the value of a type, or the default if there is none, and keeps it. Updates of one socket's session
-    /// exclude each other; reads meanwhile see the value from before.
+    /// exclude each other; reads meanwhile see the value from before. The change must not wait for an update of another
+    /// socket's session.
     ///
     /// # Panics
     /// When it is called from inside an update of the same socket's session.
@@ -352,11 +355,6 @@ impl SocketSession {
         self.insert(value);
         drop(turn);
         result
-    }
-
-    /// A copy of all values.
-    pub fn snapshot(&self) -> Extensions {
-        self.0.data.lock().clone()
     }
 }
 

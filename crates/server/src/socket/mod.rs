@@ -39,6 +39,7 @@ pub(crate) enum Gate {
 #[derive(Default)]
 struct Held {
     messages: Vec<Outgoing>,
+    bytes: usize,
     /// The last message says goodbye: the gate shuts behind it.
     ends: bool,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wirebird_engine::{Outgoing, Owed, SendError, Session};
+use wirebird_engine::{CloseReason, Outgoing, Overflow, Owed, SendError, Session};
 
 use super::{Gate, SocketInner};
 use crate::guard;
@@ -62,15 +62,30 @@ impl SocketInner {
                 result
             }
             Gate::Held if held.ends => Err(SendError::Closed),
-            Gate::Held if held.messages.len() >= self.session.engine().config().send_queue.max_packets => {
-                Err(SendError::Full)
-            }
             Gate::Held => {
+                let engine = self.session.engine();
+                let limits = &engine.config().send_queue;
+                let bytes = held.bytes + message.wire_len();
+                if held.messages.len() >= limits.max_packets || bytes > limits.max_bytes {
+                    drop(held);
+                    return Err(self.overflow(limits.overflow));
+                }
+                held.bytes = bytes;
                 held.messages.push(message);
                 Ok(T::default())
             }
             Gate::Shut => Err(SendError::Closed),
         }
+    }
+
+    /// More is held than may be: what the policy says of a slow client goes for one whose connect handler is slow.
+    fn overflow(&self, policy: Overflow) -> SendError {
+        if policy == Overflow::Refuse {
+            return SendError::Full;
+        }
+        let session = self.session.clone();
+        session.engine().offload(move || session.close(CloseReason::SlowConsumer));
+        SendError::Closed
     }
 
     pub(super) fn observe_sent(&self, message: &Outgoing) {
@@ -96,6 +111,7 @@ impl SocketInner {
             }
             let mut held = self.held.lock();
             messages = std::mem::take(&mut held.messages);
+            held.bytes = 0;
             if self.gate() != Gate::Held {
                 break;
             }
