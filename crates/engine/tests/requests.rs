@@ -444,3 +444,29 @@ async fn compression_can_be_turned_off() {
     assert_eq!(response.header("content-encoding"), None);
     assert!(!response.lists("vary", "Accept-Encoding"));
 }
+
+// ---- limits ----
+
+/// F-SEC-01: what a handshake brings is kept for the session's life, so it has a limit.
+#[tokio::test]
+async fn a_large_head_opens_no_session() {
+    let server = TestServer::with(config(|c| c.max_head = 2_000), quiet).await;
+    let large = "x".repeat(2_000);
+    let response = request(server.addr, "GET", POLLING, &[("X-Large", &large)], b"").await;
+    assert_eq!((response.status, &*response.text()), (431, ""));
+    assert_eq!(server.engine.session_count(), 0);
+    open_packet(&request(server.addr, "GET", POLLING, &[("X-Small", "x")], b"").await);
+}
+
+/// F-SEC-01: sessions have a limit if the operator wants one.
+#[tokio::test]
+async fn sessions_are_opened_up_to_a_limit() {
+    let server = TestServer::with(config(|c| c.max_sessions = Some(2)), quiet).await;
+    for _ in 0..2 {
+        open_packet(&get(&server, POLLING).await);
+    }
+    assert_eq!(get(&server, POLLING).await.status, 503);
+    assert_eq!(upgrade(&server, WEBSOCKET).await.status, 503);
+    server.engine.sessions()[0].close(wirebird_engine::CloseReason::TransportClose);
+    open_packet(&get(&server, POLLING).await);
+}
