@@ -14,7 +14,59 @@
 //! }
 //! ```
 //!
-//! With a framework, the server is a layer: `Router::new().layer(io.layer())`.
+//! With a framework, the server is a layer. An application on axum, with credentials, rooms, acknowledgements and errors:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use serde::Deserialize;
+//! use wirebird::extract::{Auth, Data, EventContext, Session};
+//! use wirebird::{ConnectError, Error, Server, Socket};
+//!
+//! #[derive(Deserialize)]
+//! struct Login {
+//!     token: String,
+//! }
+//!
+//! #[derive(Clone)]
+//! struct User(String);
+//!
+//! async fn verify(token: &str) -> Result<User, std::io::Error> {
+//!     Ok(User(token.to_owned()))
+//! }
+//!
+//! async fn connect(socket: Socket, Auth(login): Auth<Login>) -> Result<(), ConnectError> {
+//!     let user = verify(&login.token).await.map_err(|_| ConnectError::new("unauthorized!"))?;
+//!     socket.session().insert(user);
+//!     Ok(())
+//! }
+//!
+//! async fn chat(
+//!     socket: Socket,
+//!     Session(User(name)): Session<User>,
+//!     Data((room, text)): Data<(String, String)>,
+//! ) -> Result<&'static str, Error> {
+//!     socket.to(&room).emit("chat", (name, text))?; // two arguments for the client's handler
+//!     Ok("delivered") // the client's acknowledgement
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let io = Server::builder().cors_allowed_origins(["https://example.com"]).build();
+//!     io.on_connect(connect);
+//!     io.on("join", async |socket: Socket, Data(room): Data<String>| socket.join(room));
+//!     io.on("chat", chat);
+//!     io.of("/news").on_connect(async |socket: Socket| socket.emit("hello", "reader"));
+//!     io.on_error(async |error: Error, event: EventContext| {
+//!         eprintln!("{} failed: {error}", event.event()); // every `?` ends here
+//!     });
+//!
+//!     let app = Router::new().route("/", get(async || "hello")).layer(io.layer());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
+//!     axum::serve(listener, app).with_graceful_shutdown(io.shutdown_on_signal()).await
+//! }
+//! ```
+//!
+//! From anywhere else, also a plain thread: `io.to("room").emit("news", &item)`.
 //!
 //! # Where to look
 //!

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -221,4 +222,23 @@ async fn reading_is_never_paused_for_good() {
     }
     until("all to be handled", || handled.load(Ordering::Relaxed) == 20_000).await;
     until("the reading to go on", || !client.conn.session().is_paused()).await;
+}
+
+/// A handler that never returns holds up the events behind it, but no acknowledgement of the same socket and nobody else.
+#[tokio::test]
+async fn a_handler_that_never_returns_holds_up_no_acknowledgement() {
+    let io = Server::new();
+    io.on("never", async || std::future::pending::<()>().await);
+    io.on("fine", async || "fine");
+    let (client, other) = (Client::open(&io), Client::open(&io));
+    let id = client.join("/").await;
+    other.join("/").await;
+    client.send(r#"20["never"]"#);
+    let ask = io.socket(id.as_str()).unwrap().emit_with_ack::<String>("still there?", ());
+    let ask = tokio::spawn(ask.into_future());
+    assert_eq!(client.next().await, r#"20["still there?"]"#);
+    client.send(r#"30["yes"]"#);
+    assert_eq!(ask.await.unwrap().unwrap(), "yes");
+    assert_eq!(other.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
+    assert!(client.is_open());
 }
