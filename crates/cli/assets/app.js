@@ -1,11 +1,10 @@
 // The demo chat. Everything another person wrote reaches the page through `textContent` only.
 
+import { IMAGE_TYPES, measure, picture, prepare } from './images.js';
+import { dressAvatar, element, hue, isEmoji, sentence, syncList, textContent } from './tools.js';
 import { Socket } from './wirebird-client.js';
 
 const HOME = 'lobby';
-const IMAGE_TYPES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
-const IMAGE_LIMIT = 512 * 1024; //    what the server accepts
-const IMAGE_BOX = { width: 320, height: 300 };
 const LIST_LIMIT = 400; //            older entries leave the page
 const GROUP_GAP = 5 * 60_000; //      a longer pause starts a new group of bubbles
 const TYPING_REPEAT = 2_500; //       while writing, tell the others this often …
@@ -410,21 +409,6 @@ function showTime({ item, at }) {
   time.textContent = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }
 
-/** Text with its web addresses as links. */
-function textContent(text) {
-  const body = element('span', 'body');
-  body.dir = 'auto';
-  for (const [index, part] of text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/u).entries()) {
-    if (index % 2 === 0) body.append(part);
-    else body.append(Object.assign(element('a', '', part), { href: part, target: '_blank', rel: 'noopener noreferrer' }));
-  }
-  return body;
-}
-
-function isEmoji(text) {
-  return /^(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\uFE0F){1,3}$/u.test(text);
-}
-
 // --- Sending -----------------------------------------------------------------------------------------
 
 ui.composer.addEventListener('submit', (event) => {
@@ -556,58 +540,6 @@ async function sendImages(files) {
   }
 }
 
-/** Checks an image, and makes one that is too large for the server smaller. */
-async function prepare(file) {
-  if (!IMAGE_TYPES.includes(file.type)) throw new Error('Only PNG, JPEG, GIF, WebP and AVIF images can be sent.');
-  const size = await measure(file);
-  if (!size) throw new Error(`“${file.name}” is not an image this browser can read.`);
-  if (file.size <= IMAGE_LIMIT) return { blob: file, name: file.name, size };
-  if (file.type === 'image/gif') throw new Error('An animation can have at most 512 KiB.');
-  const bitmap = await createImageBitmap(file);
-  for (const side of [2048, 1600, 1280, 960, 640]) {
-    const scale = Math.min(1, side / Math.max(size.width, size.height));
-    const canvas = Object.assign(document.createElement('canvas'), { width: Math.round(size.width * scale), height: Math.round(size.height * scale) });
-    const context = canvas.getContext('2d');
-    context.fillStyle = '#fff';
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const blob = await new Promise((done) => canvas.toBlob(done, 'image/jpeg', 0.85));
-    if (blob && blob.size <= IMAGE_LIMIT) return { blob, name: file.name.replace(/\.\w+$/, '') + '.jpg', size };
-  }
-  throw new Error(`“${file.name}” is too large.`);
-}
-
-/** The size of an image in pixels, or null if it is none. */
-async function measure(blob) {
-  try {
-    const bitmap = await createImageBitmap(blob);
-    const { width, height } = bitmap;
-    bitmap.close();
-    return { width, height };
-  } catch {
-    return null;
-  }
-}
-
-/** The space of the picture is known beforehand, so nothing moves when it appears. */
-function picture(url, size, name) {
-  const scale = Math.min(1, IMAGE_BOX.width / size.width, IMAGE_BOX.height / size.height);
-  const label = String(name || 'image');
-  const image = Object.assign(new Image(), { alt: label, width: Math.max(96, size.width * scale), height: Math.max(48, size.height * scale), src: url });
-  const button = element('button', 'picture-button', image);
-  button.type = 'button';
-  button.title = label;
-  button.addEventListener('click', () => {
-    ui['viewer-image'].src = url;
-    ui['viewer-image'].alt = label;
-    ui.viewer.showModal();
-  });
-  return button;
-}
-
-ui.viewer.addEventListener('click', (event) => event.target !== ui['viewer-image'] && ui.viewer.close());
-ui.viewer.addEventListener('close', () => ui['viewer-image'].removeAttribute('src'));
-
 let toastTimer = 0;
 
 function toast(text) {
@@ -733,47 +665,6 @@ ui['close-menu'].addEventListener('click', closeDrawer);
 ui.scrim.addEventListener('click', closeDrawer);
 narrow.addEventListener('change', closeDrawer);
 addEventListener('keydown', (event) => event.key === 'Escape' && closeDrawer());
-
-// --- Small tools -------------------------------------------------------------------------------------
-
-function element(tag, className, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...children);
-  return node;
-}
-
-/** Brings the children of `list` in line with `items`, keeping those that stay (and the focus in them). */
-function syncList(list, items, keyOf, create, update) {
-  const old = new Map([...list.children].map((item) => [item.dataset.key, item]));
-  items.forEach((item, index) => {
-    const key = keyOf(item);
-    const node = old.get(key) ?? create(item);
-    old.delete(key);
-    node.dataset.key = key;
-    update(node, item);
-    if (list.children[index] !== node) list.insertBefore(node, list.children[index] ?? null);
-  });
-  for (const node of old.values()) node.remove();
-}
-
-function dressAvatar(node, name) {
-  const words = name.trim().split(/[\s_.-]+/u).filter(Boolean);
-  const initials = words.length > 1 ? [...words[0]][0] + [...words.at(-1)][0] : [...(words[0] ?? '?')].slice(0, 2).join('');
-  node.textContent = initials.toLocaleUpperCase();
-  node.className = `avatar hue-${hue(name)}`;
-}
-
-/** One of eight colours, always the same for a name. */
-function hue(name) {
-  let hash = 7;
-  for (const char of name) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
-  return hash % 8;
-}
-
-function sentence(text) {
-  return text ? `${text[0].toLocaleUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}` : '';
-}
 
 // --- Start -------------------------------------------------------------------------------------------
 

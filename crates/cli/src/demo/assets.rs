@@ -6,9 +6,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use wirebird::engine::http::{Fallback, FallbackBody};
+use wirebird::engine::http::{Fallback, FallbackBody, full};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -23,7 +22,7 @@ struct Asset {
     body: &'static str,
 }
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -38,6 +37,16 @@ const ASSETS: [Asset; 5] = [
         path: "/app.js",
         content_type: "text/javascript; charset=utf-8",
         body: include_str!("../../assets/app.js"),
+    },
+    Asset {
+        path: "/images.js",
+        content_type: "text/javascript; charset=utf-8",
+        body: include_str!("../../assets/images.js"),
+    },
+    Asset {
+        path: "/tools.js",
+        content_type: "text/javascript; charset=utf-8",
+        body: include_str!("../../assets/tools.js"),
     },
     Asset {
         path: "/wirebird-client.js",
@@ -60,7 +69,7 @@ impl Fallback for Page {
         request: Request<Incoming>,
     ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
         let response = answer(request.method(), request.uri().path());
-        Box::pin(ready(response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync())))
+        Box::pin(ready(response.map(full)))
     }
 }
 

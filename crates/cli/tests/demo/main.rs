@@ -17,6 +17,8 @@ fn the_page_and_everything_it_needs_is_served() {
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/style.css", "text/css; charset=utf-8", ""),
         ("/app.js", "text/javascript; charset=utf-8", "// The demo chat"),
+        ("/images.js", "text/javascript; charset=utf-8", "// Images"),
+        ("/tools.js", "text/javascript; charset=utf-8", "// Small tools"),
         ("/wirebird-client.js", "text/javascript; charset=utf-8", "// A small Socket.IO client"),
         ("/favicon.svg", "image/svg+xml", "<svg"),
     ] {
