@@ -57,6 +57,8 @@ pub struct Config {
     pub gate: Option<Arc<dyn Gate>>,
     /// What may be queued for one client.
     pub send_queue: SendQueue,
+    /// The runtime that drives timers and runs what waits. Default: that of the first request.
+    pub runtime: Option<tokio::runtime::Handle>,
     /// Makes session ids.
     pub ids: Arc<dyn IdGenerator>,
 }
@@ -82,6 +84,7 @@ impl Default for Config {
             peer_addr: None,
             gate: None,
             send_queue: SendQueue::default(),
+            runtime: None,
             ids: Arc::new(RandomIds::default()),
         }
     }

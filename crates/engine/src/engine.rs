@@ -119,12 +119,17 @@ impl Engine {
         Self { shared }
     }
 
+    /// The engine, without keeping it alive.
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.shared))
+    }
+
     /// The options.
     pub fn config(&self) -> &Config {
         &self.shared.config
     }
 
-    /// Lets the runtime of the caller drive timers. Called by the drivers of this crate at the first request; without
+    /// Lets the configured runtime, or else that of the caller, drive timers. Called by the drivers of this crate at the first request; without
     /// it, time passes only by [`Engine::tick`], and everything happens in the caller's thread.
     ///
     /// Does nothing outside a tokio runtime, and nothing the second time.
@@ -132,7 +137,8 @@ impl Engine {
         if self.shared.runtime.get().is_some() {
             return;
         }
-        if let Ok(handle) = Handle::try_current()
+        let configured = self.shared.config.runtime.clone();
+        if let Some(handle) = configured.or_else(|| Handle::try_current().ok())
             && self.shared.runtime.set(handle.clone()).is_ok()
         {
             handle.spawn(run_timers(self.shared.timers.clone(), self.shared.base));
@@ -226,6 +232,9 @@ impl Engine {
         if self.is_closing() || self.is_full() {
             return None;
         }
+        if self.shared.config.runtime.is_some() {
+            self.attach_runtime();
+        }
         let session = Session::new(id, handshake, self.shared.clone(), link);
         match self.shared.sessions.entry(id) {
             Entry::Vacant(free) => drop(free.insert(session.clone())),
@@ -311,6 +320,23 @@ impl Engine {
         }
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.timers.close();
+    }
+}
+
+/// An engine that is not kept alive by this.
+#[derive(Clone)]
+pub struct WeakEngine(std::sync::Weak<Shared>);
+
+impl WeakEngine {
+    /// The engine, if it is still there.
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine::from_shared)
+    }
+}
+
+impl fmt::Debug for WeakEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEngine")
     }
 }
 

@@ -28,7 +28,7 @@ mod transport;
 
 pub use config::{Config, ConfigError, Cookie, FindPeer, Overflow, SendQueue, Transports};
 pub use cors::{Cors, OriginCheck, Origins};
-pub use engine::{Engine, Handler, Refusal};
+pub use engine::{Engine, Handler, Refusal, WeakEngine};
 pub use gate::{Decision, Gate};
 pub use handshake::{Handshake, LocalAddr, PeerAddr, Secure, TrustedProxies};
 pub use id::{Id, IdError, IdGenerator, RandomIds};

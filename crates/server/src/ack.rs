@@ -151,9 +151,17 @@ impl<T> BroadcastWithAck<T> {
     /// # Errors
     /// As [`Operator::emit`].
     pub fn stream(self) -> Result<AckStream<T>, EmitError> {
-        let shared = self.encoded?.into_shared();
+        let encoded = self.encoded?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut entries = Vec::new();
+        if self.operator.is_elsewhere()
+            && let Some(id) = self.operator.single_id()
+        {
+            let sink = Box::new(move |result| drop(sender.send((id, result))));
+            self.operator.ask_elsewhere(&encoded, self.timeout.map(millis), sink)?;
+            return Ok(AckStream { receiver, _entries: entries, data: PhantomData });
+        }
+        let shared = encoded.into_shared();
         for socket in self.operator.sockets() {
             let id = socket.id();
             let sender = sender.clone();

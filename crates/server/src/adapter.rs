@@ -65,6 +65,15 @@ pub enum Operation {
         event: ByteString,
         /// Its arguments.
         args: RawArgs,
+        /// Where acknowledgements go; `None` when none are wanted.
+        ack: Option<AckRoute>,
+    },
+    /// A socket has acknowledged an event of another server.
+    Callback {
+        /// Whom it is for.
+        route: AckRoute,
+        /// What it acknowledged.
+        args: RawArgs,
     },
     /// Make sockets join rooms.
     Join {
@@ -89,6 +98,15 @@ pub enum Operation {
     },
 }
 
+/// Where an acknowledgement belongs: to a server, and to what waits for it there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AckRoute {
+    /// The server that emitted the event.
+    pub server: ByteString,
+    /// The number it gave to it.
+    pub id: u64,
+}
+
 /// Applies what other servers publish to the sockets of this one.
 #[derive(Clone)]
 pub struct Local(Weak<Core>);
@@ -104,9 +122,19 @@ impl Local {
     /// When an event has a reserved name.
     pub fn apply(&self, operation: Operation) -> Result<(), EmitError> {
         match operation {
-            Operation::Emit { target, event, args } => {
+            Operation::Emit { target, event, args, ack: None } => {
                 if let Some(operator) = self.operator(target) {
                     operator.emit_raw(&event, &args)?;
+                }
+            }
+            Operation::Emit { target, event, args, ack: Some(route) } => {
+                if let Some(operator) = self.operator(target) {
+                    operator.emit_for_other_server(&event, &args, &route)?;
+                }
+            }
+            Operation::Callback { route, args } => {
+                if let Some(core) = self.0.upgrade() {
+                    core.remote_ack(&route, args);
                 }
             }
             Operation::Join { target, rooms } => {

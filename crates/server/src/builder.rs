@@ -217,7 +217,7 @@ impl Builder {
     }
 
     /// Whether clients are told that they are connected before the connect handler runs; a refusal then disconnects
-    /// them. Default false.
+    /// them. What is emitted to everybody meanwhile reaches them. Default false.
     pub fn always_connect(mut self, always: bool) -> Self {
         self.options.always_connect = always;
         self
@@ -299,6 +299,13 @@ impl Builder {
         self
     }
 
+    /// The runtime that drives timers and runs handlers that wait. Default: that of the first request; a server whose
+    /// clients are all [in memory](Server::connect_memory) needs none.
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.engine.runtime = Some(runtime);
+        self
+    }
+
     /// Into how many parts sockets are divided for the delivery of broadcasts. Default: as many as there are cores.
     pub fn shards(mut self, shards: usize) -> Self {
         self.options.shards = shards.max(1);
@@ -347,6 +354,7 @@ impl Builder {
     pub fn try_build(self) -> Result<Server, ConfigError> {
         let core = Core::new(self.options, self.state, self.observer);
         let engine = Engine::new(self.engine, core.clone())?;
+        core.set_engine(engine.downgrade());
         if let Some(dispatcher) = self.dispatcher {
             core.set_dispatcher(dispatcher);
         }

@@ -11,7 +11,15 @@ use http::Extensions;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use wirebird_engine::{CloseReason, Handler, Handshake, Message, Refusal, Session};
+use wirebird_engine::{
+    CloseReason, Expire, Handler, Handshake, IdGenerator, Message, Millis, RandomIds, Refusal, Session,
+    WeakEngine,
+};
+use wirebird_proto::socket_io::RawArgs;
+
+use crate::acks::{AckSink, AckTable};
+use crate::adapter::AckRoute;
+use crate::error::AckError;
 
 use crate::adapter::Adapter;
 use crate::client::Client;
@@ -24,7 +32,7 @@ use crate::options::Options;
 use crate::packet::Encoded;
 use crate::router::Router;
 use crate::shard::Shards;
-use crate::socket::SocketInner;
+use crate::socket::{Socket, SocketInner};
 
 /// Event names that are remembered for having been warned of.
 const MAX_WARNED: usize = 256;
@@ -50,6 +58,12 @@ pub(crate) struct Core {
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
     /// What waits for handlers of all clients, or for them to end.
     pub(crate) load: LoadCounter,
+    /// Acknowledgements that sockets of other servers owe.
+    remote_acks: Mutex<AckTable>,
+    /// What this server is called among others.
+    server_id: ByteString,
+    /// The engine that reports to this.
+    engine: OnceLock<WeakEngine>,
     dispatcher: RwLock<Arc<dyn Dispatcher>>,
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
@@ -73,6 +87,9 @@ impl Core {
             observer,
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
+            remote_acks: Mutex::default(),
+            server_id: server_id(),
+            engine: OnceLock::new(),
             dispatcher: RwLock::new(Arc::new(Router)),
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
@@ -83,6 +100,40 @@ impl Core {
             me: me.clone(),
             options,
         })
+    }
+
+    pub(crate) fn set_engine(&self, engine: WeakEngine) {
+        let _ = self.engine.set(engine);
+    }
+
+    /// Keeps a sink for what a socket of another server acknowledges. When no more can be kept the sink is told at once.
+    pub(crate) fn expect_remote_ack(&self, sink: AckSink, timeout: Option<Millis>) -> Option<AckRoute> {
+        let engine = self.engine.get()?.upgrade()?;
+        let deadline = timeout.map(|timeout| engine.now() + timeout);
+        let inserted = self.remote_acks.lock().insert(sink, deadline, self.options.max_pending_acks);
+        match inserted {
+            Ok((id, timer)) => {
+                if let Some(at) = timer {
+                    engine.schedule(at, self.me.clone(), 0);
+                }
+                Some(AckRoute { server: self.server_id.clone(), id })
+            }
+            Err((sink, error)) => {
+                guard("ack", || sink(Err(error)));
+                None
+            }
+        }
+    }
+
+    /// A socket of another server has acknowledged something.
+    pub(crate) fn remote_ack(&self, route: &AckRoute, args: RawArgs) {
+        if route.server != self.server_id {
+            return;
+        }
+        let sink = self.remote_acks.lock().take(route.id);
+        if let Some(sink) = sink {
+            guard("ack", || sink(Ok(args)));
+        }
     }
 
     /// The runtime that handlers run on when they wait; none in a server that is driven inline.
@@ -188,6 +239,10 @@ impl Core {
             let sockets: Vec<_> = namespace.sockets.iter().map(|entry| entry.value().clone()).collect();
             sockets.iter().for_each(SocketInner::abandon);
         }
+        let sinks = self.remote_acks.lock().close();
+        for sink in sinks {
+            guard("ack", || sink(Err(AckError::Disconnected)));
+        }
         self.told_stopped.notify_waiters();
     }
 
@@ -203,9 +258,37 @@ impl Core {
         self.stopped.load(Ordering::Acquire)
     }
 
+    pub(crate) fn sockets_of(&self, session: &Session) -> Vec<Socket> {
+        let client = Self::client(session);
+        client.map(|client| client.sockets().into_iter().map(Socket).collect()).unwrap_or_default()
+    }
+
     fn client(session: &Session) -> Option<Arc<Client>> {
         session.layer()?.downcast().ok()
     }
+}
+
+impl Expire for Core {
+    fn expire(self: Arc<Self>, _token: u64, now: Millis) {
+        let (due, next) = self.remote_acks.lock().expire(now);
+        let Some(engine) = self.engine.get().and_then(WeakEngine::upgrade) else { return };
+        if let Some(at) = next {
+            engine.schedule(at, self.me.clone(), 0);
+        }
+        if !due.is_empty() {
+            engine.offload(move || {
+                for sink in due {
+                    guard("ack", || sink(Err(AckError::Timeout)));
+                }
+            });
+        }
+    }
+}
+
+/// A name for this server that no other has.
+fn server_id() -> ByteString {
+    let id = RandomIds::default().generate();
+    id.map_or_else(|_| ByteString::new(), |id| ByteString::from(id.as_str()))
 }
 
 impl Handler for Core {

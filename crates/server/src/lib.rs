@@ -133,7 +133,7 @@ mod task;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
-pub use adapter::{Adapter, Local, MemoryCluster, Operation, Target};
+pub use adapter::{AckRoute, Adapter, Local, MemoryCluster, Operation, Target};
 pub use builder::Builder;
 pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
@@ -160,6 +160,22 @@ pub use wirebird_engine::{
 };
 pub use wirebird_proto::socket_io::RawArgs;
 pub use wirebird_proto::value::{Map, Value};
+
+/// The handles of a server are safe to hold across a caught panic: nothing is left half changed behind their locks.
+mod unwind {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+
+    use crate::{Namespace, Operator, Server, Socket};
+
+    impl UnwindSafe for Server {}
+    impl RefUnwindSafe for Server {}
+    impl UnwindSafe for Namespace {}
+    impl RefUnwindSafe for Namespace {}
+    impl UnwindSafe for Operator {}
+    impl RefUnwindSafe for Operator {}
+    impl UnwindSafe for Socket {}
+    impl RefUnwindSafe for Socket {}
+}
 
 /// The examples of the README are compiled as tests.
 #[cfg(doctest)]

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use smallvec::SmallVec;
-use wirebird_engine::{Outgoing, SendError};
+use wirebird_engine::{Millis, Outgoing, SendError};
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::ack::BroadcastWithAck;
-use crate::adapter::{Operation, Target};
+use crate::acks::AckSink;
+use crate::adapter::{AckRoute, Operation, Target};
 use crate::error::{EmitError, RoomError};
 use crate::guard;
+use crate::id::SocketId;
 use crate::members::Snapshot;
 use crate::namespace::Namespace;
+use crate::options::millis;
 use crate::packet::Encoded;
 use crate::room::{IntoRooms, Room};
 use crate::shard::{Broadcast, Op};
@@ -101,7 +104,12 @@ impl Operator {
         if let Some(adapter) = self.adapter() {
             let args = encoded.to_raw_args(event)?;
             guard("adapter", || {
-                adapter.publish(Operation::Emit { target: self.target(), event: event.into(), args })
+                adapter.publish(Operation::Emit {
+                    target: self.target(),
+                    event: event.into(),
+                    args,
+                    ack: None,
+                })
             });
         }
         self.broadcast(encoded.into_event(&self.namespace.inner.name, None))
@@ -172,11 +180,63 @@ impl Operator {
         snapshots
     }
 
-    /// Emits an event and collects the acknowledgements of this server's sockets: await it for all of them, or take
+    /// Emits an event and collects the acknowledgements of this server's sockets, or that of one socket of another server
+    /// in the cluster by its id: await it for all of them, or take
     /// them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
         let timeout = self.namespace.core.options.ack_timeout;
         BroadcastWithAck::new(self.clone(), Encoded::event(event.as_ref(), &data), timeout)
+    }
+
+    /// Whether it is for one socket by its id that is not connected to this server, and may be to another.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.single_id().is_some() && self.adapter().is_some() && self.participants().is_empty()
+    }
+
+    /// The id of the one socket that it is for, if that is what it is for.
+    pub(crate) fn single_id(&self) -> Option<SocketId> {
+        match self.to.as_deref() {
+            Some([room]) if self.except.is_empty() => SocketId::parse(room.as_str()?),
+            _ => None,
+        }
+    }
+
+    /// Asks the other servers for the acknowledgement of a socket that is connected to one of them.
+    pub(crate) fn ask_elsewhere(
+        &self,
+        encoded: &Encoded,
+        timeout: Option<Millis>,
+        sink: AckSink,
+    ) -> Result<(), EmitError> {
+        let Some(adapter) = self.adapter() else { return Ok(()) };
+        let (event, args) = encoded.to_event()?;
+        let Some(ack) = self.namespace.core.expect_remote_ack(sink, timeout) else { return Ok(()) };
+        guard("adapter", || {
+            adapter.publish(Operation::Emit { target: self.target(), event, args, ack: Some(ack) });
+        });
+        Ok(())
+    }
+
+    /// Emits an event of another server, which wants to know what the sockets acknowledge.
+    pub(crate) fn emit_for_other_server(
+        &self,
+        event: &str,
+        args: &RawArgs,
+        route: &AckRoute,
+    ) -> Result<(), EmitError> {
+        let shared = Encoded::raw_event(event, args)?.into_shared();
+        let timeout = Some(millis(self.namespace.core.options.ack_timeout));
+        for socket in self.sockets() {
+            let (core, route) = (self.namespace.core.clone(), route.clone());
+            let sink: AckSink = Box::new(move |result| {
+                if let (Ok(args), Some(adapter)) = (result, core.adapter.get()) {
+                    adapter.publish(Operation::Callback { route, args });
+                }
+            });
+            let name = &self.namespace.inner.name;
+            socket.0.emit_expecting(sink, timeout, |id| shared.with_id(name, id));
+        }
+        Ok(())
     }
 
     // ---- looking ----

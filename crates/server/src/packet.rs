@@ -1,6 +1,7 @@
 //! Outgoing packets: encoded once, framed in place.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Serialize;
 use wirebird_engine::{Outgoing, SharedTail, TextBuilder};
 use wirebird_proto::socket_io::{HeaderKind, RawArgs, is_reserved, write_header};
@@ -73,6 +74,14 @@ impl Encoded {
         let elements = self.json.get(start..).unwrap_or_default();
         let text = String::from_utf8_lossy(elements).into_owned();
         Ok(RawArgs::from_json_elements(text.into(), self.attachments.clone())?)
+    }
+
+    /// The event's name and its arguments, for other servers.
+    pub(crate) fn to_event(&self) -> Result<(ByteString, RawArgs), EmitError> {
+        let mut names = serde_json::Deserializer::from_slice(&self.json).into_iter::<String>();
+        let name = names.next().and_then(Result::ok).unwrap_or_default();
+        let args = self.to_raw_args(&name)?;
+        Ok((name.into(), args))
     }
 
     fn named(name: &str) -> Result<Self, EmitError> {

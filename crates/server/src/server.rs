@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::layer::{Layer, NotFound, Service};
 use crate::namespace::Namespace;
+use crate::socket::Socket;
 
 /// How long [`Server::close`] waits for clients to take what is queued for them.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -74,6 +75,21 @@ impl Server {
     pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
         self.root.core.default_error.set_error(handler);
         self
+    }
+
+    /// All namespaces there are.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        let core = &self.root.core;
+        core.namespaces
+            .iter()
+            .map(|entry| Namespace { core: core.clone(), inner: entry.value().clone() })
+            .collect()
+    }
+
+    /// The sockets of one connection in all namespaces, by the id of its Engine.IO session.
+    pub fn sockets_of_session(&self, id: &str) -> Vec<Socket> {
+        let session = self.engine.session(id);
+        session.map(|session| self.root.core.sockets_of(&session)).unwrap_or_default()
     }
 
     /// The Engine.IO side: sessions, counters, the clock.
