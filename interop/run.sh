@@ -35,8 +35,7 @@ suites() {
     suite browser demo browser
     alone
     suite js-load direct js load
-    # Only by name: with a connection of nginx's for each request it also measures how the machine recycles ports.
-    [[ ${#selected[@]} -eq 0 ]] || suite nginx-load nginx js load
+    suite nginx-load nginx js load
 }
 
 wanted() {

@@ -470,3 +470,22 @@ async fn sessions_are_opened_up_to_a_limit() {
     server.engine.sessions()[0].close(wirebird_engine::CloseReason::TransportClose);
     open_packet(&get(&server, POLLING).await);
 }
+
+/// A crowd that comes at once waits to be accepted: a full backlog would have the kernel drop and reset connections.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_waits_to_be_accepted() {
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let crowd = limit.trim().parse::<usize>().unwrap().min(400);
+    let server = TestServer::start().await;
+    // The server has the only thread of this runtime to itself only after the crowd has come.
+    let waiting: Vec<_> = (0..crowd)
+        .map(|_| {
+            std::net::TcpStream::connect_timeout(&server.addr, std::time::Duration::from_millis(900))
+                .expect("room in the backlog")
+        })
+        .collect();
+    let answer = request(server.addr, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"").await;
+    assert_eq!(answer.status, 200);
+    drop(waiting);
+}

@@ -117,7 +117,7 @@ impl Server {
     /// Answers one request to the server's path. For hyper services and other frameworks; must run in a tokio runtime.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
-        B: Body + Send,
+        B: Body + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         wirebird_engine::http::handle(&self.engine, request).await

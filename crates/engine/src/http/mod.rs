@@ -3,6 +3,7 @@
 //! [`begin`] needs no runtime and no particular server: it looks at a request's head and says what comes next.
 //! [`serve`] drives it for hyper, and for everything built on hyper.
 
+mod body;
 mod compress;
 mod respond;
 mod serve;

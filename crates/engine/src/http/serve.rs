@@ -5,23 +5,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll as TaskPoll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::body::{self, BodyError};
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
 use crate::http::{Step, begin, is_endpoint, log_too_large};
-use crate::polling::Post;
 use crate::stream::WebSocket;
 
 /// How long the listener waits for the head of a request.
@@ -31,34 +30,45 @@ const MAX_HEADERS: usize = 100;
 /// Bytes that the head of a request may have.
 const MAX_HEAD: usize = 16 << 10;
 
+/// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
+const BACKLOG: i32 = 65_535;
+
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
 pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
 where
-    B: Body + Send,
+    B: Body + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     engine.attach_runtime();
     let on_upgrade = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
     let response = match begin(engine, &mut parts).await {
-        Step::Respond(response) => response,
+        Step::Respond(response) => {
+            body::pass_over(&parts.headers, Box::pin(body));
+            response
+        }
         Step::Poll(poll, reply) => reply.poll(poll.await),
-        Step::Post(mut post, reply) => match read_body(&post, body, engine.config().max_payload).await {
-            Ok(body) => {
-                let valid = post.deliver(body).await;
-                post.finish();
-                reply.posted(valid)
-            }
-            Err(BodyError::TooLarge) => {
-                log_too_large(engine, "polling");
-                post.finish();
-                reply.too_large()
-            }
-            Err(BodyError::Broken) => {
-                drop(post);
-                reply.posted(false)
-            }
-        },
+        Step::Post(mut post, reply) => {
+            let mut body = Box::pin(body);
+            let response = match body::read(&post, body.as_mut(), engine.config().max_payload).await {
+                Ok(body) => {
+                    let valid = post.deliver(body).await;
+                    post.finish();
+                    reply.posted(valid)
+                }
+                Err(BodyError::TooLarge) => {
+                    log_too_large(engine, "polling");
+                    post.finish();
+                    reply.too_large()
+                }
+                Err(BodyError::Broken) => {
+                    drop(post);
+                    reply.posted(false)
+                }
+            };
+            body::pass_over(&parts.headers, body);
+            response
+        }
         Step::WebSocket(websocket, reply) => {
             tokio::spawn(async move {
                 match on_upgrade.await {
@@ -72,32 +82,6 @@ where
         }
     };
     response.map(Full::new)
-}
-
-enum BodyError {
-    TooLarge,
-    Broken,
-}
-
-/// Reads a body up to the limit, unless the session ends meanwhile.
-async fn read_body<B>(post: &Post, body: B, limit: usize) -> Result<Bytes, BodyError>
-where
-    B: Body + Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let mut read = pin!(Limited::new(body, limit).collect());
-    let mut abandoned = pin!(Post::abandoned(post.session().clone()));
-    std::future::poll_fn(|cx| {
-        if let TaskPoll::Ready(result) = read.as_mut().poll(cx) {
-            return TaskPoll::Ready(match result {
-                Ok(collected) => Ok(collected.to_bytes()),
-                Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-                Err(_) => Err(BodyError::Broken),
-            });
-        }
-        abandoned.as_mut().poll(cx).map(|()| Err(BodyError::Broken))
-    })
-    .await
 }
 
 /// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
@@ -223,6 +207,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     served.engine.attach_runtime();
+    // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
+    if let Err(error) = socket2::SockRef::from(&listener).listen(BACKLOG) {
+        tracing::debug!(target: "wirebird::engineio", %error, "the listener keeps its backlog");
+    }
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(target: "wirebird::engineio", %addr, "listening");
     }
