@@ -478,10 +478,11 @@ async fn a_crowd_waits_to_be_accepted() {
     let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     let crowd = limit.trim().parse::<usize>().unwrap().min(400);
     let server = TestServer::start().await;
-    // The server has the only thread of this runtime to itself only after the crowd has come.
+    assert_eq!(request(server.addr, "GET", "/", &[], b"").await.status, 404);
+    // This test holds the only thread of its runtime until the crowd is there.
     let waiting: Vec<_> = (0..crowd)
         .map(|_| {
-            std::net::TcpStream::connect_timeout(&server.addr, std::time::Duration::from_millis(900))
+            std::net::TcpStream::connect_timeout(&server.addr, Duration::from_millis(900))
                 .expect("room in the backlog")
         })
         .collect();
