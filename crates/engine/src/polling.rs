@@ -216,7 +216,7 @@ enum Handed {
 }
 
 /// Hands a few packets to the session.
-fn hand_over(session: &Session, packets: &mut PayloadPackets) -> Handed {
+fn hand_over(session: &Arc<Session>, packets: &mut PayloadPackets) -> Handed {
     for packet in packets.take(BATCH) {
         match packet {
             Ok(packet) => session.receive(packet),

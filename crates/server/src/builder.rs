@@ -352,12 +352,9 @@ impl Builder {
     /// # Errors
     /// When an option has a value that cannot work.
     pub fn try_build(self) -> Result<Server, ConfigError> {
-        let core = Core::new(self.options, self.state, self.observer);
+        let core = Core::new(self.options, self.state, self.observer, self.dispatcher);
         let engine = Engine::new(self.engine, core.clone())?;
         core.set_engine(engine.downgrade());
-        if let Some(dispatcher) = self.dispatcher {
-            core.set_dispatcher(dispatcher);
-        }
         if let Some(adapter) = self.adapter {
             adapter.attach(Local::new(&core));
             let _ = core.adapter.set(adapter);

@@ -13,7 +13,6 @@ use wirebird_proto::socket_io::{Decoder, HeaderKind, Limits, Packet, PacketKind}
 use crate::core::Core;
 use crate::dispatch::{ConnectRequest, ConnectResponder};
 use crate::error::ConnectError;
-use crate::guard;
 use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::mailbox::{Load, QueuedEvent};
@@ -79,7 +78,7 @@ impl Client {
     }
 
     /// A message came in on the session.
-    pub(crate) fn receive(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, message: Message) {
+    pub(crate) fn receive(&self, core: &Core, session: &Arc<Session>, message: Message) {
         let decoded = {
             let mut decoder = self.decoder.lock();
             match message {
@@ -98,7 +97,7 @@ impl Client {
         }
     }
 
-    fn handle(self: &Arc<Self>, core: &Arc<Core>, session: &Arc<Session>, packet: Packet) {
+    fn handle(&self, core: &Core, session: &Arc<Session>, packet: Packet) {
         let socket = self.socket(&packet.namespace);
         match (packet.kind, socket) {
             (PacketKind::Event { id, name, args }, Some(socket)) => {
@@ -136,13 +135,7 @@ impl Client {
 
     // ---- connecting ----
 
-    fn connect(
-        self: &Arc<Self>,
-        core: &Arc<Core>,
-        session: &Arc<Session>,
-        name: &ByteString,
-        auth: Option<ByteString>,
-    ) {
+    fn connect(&self, core: &Core, session: &Arc<Session>, name: &ByteString, auth: Option<ByteString>) {
         self.closed.lock().retain(|other| other != name);
         let refuse = |error: ConnectError| {
             let _ = session.send(control(HeaderKind::ConnectError, name, &error.to_json()));
@@ -160,18 +153,18 @@ impl Client {
         let Ok(id) = session.engine().config().ids.generate() else {
             return refuse(ConnectError::rejected());
         };
-        self.begin(core, session, namespace, SocketId(id), auth);
+        self.begin(session, namespace, SocketId(id), auth);
     }
 
     fn begin(
-        self: &Arc<Self>,
-        core: &Arc<Core>,
+        &self,
         session: &Arc<Session>,
         namespace: Arc<NamespaceInner>,
         id: SocketId,
         auth: Option<ByteString>,
     ) {
-        let socket = SocketInner::new(id, core.clone(), namespace, session.clone(), self.clone(), auth);
+        let (Some(core), Some(me)) = (self.core.upgrade(), self.me.upgrade()) else { return };
+        let socket = SocketInner::new(id, core.clone(), namespace, session.clone(), me, auth);
         socket.namespace.sockets.insert(id, socket.clone());
         socket.namespace.rooms.enter(&socket);
         self.sockets.lock().push(socket.clone());
@@ -203,8 +196,9 @@ impl Client {
                 socket.refuse(ConnectError::rejected());
             } else {
                 let responder = ConnectResponder::new(socket.clone());
-                let dispatcher = socket.namespace.dispatcher(&socket.core);
-                guard("connect", || dispatcher.connect(ConnectRequest::new(Socket(socket)), responder));
+                let request = ConnectRequest::new(Socket(socket.clone()));
+                let (namespace, core) = (&socket.namespace, &socket.core);
+                namespace.dispatch(core, "connect", |dispatcher| dispatcher.connect(request, responder));
             }
             self.connecting.lock().starting = false;
         }
@@ -226,15 +220,21 @@ impl Client {
 
     // ---- events under way ----
 
-    /// Something of this client is kept until its handler has dealt with it. Beyond the limits, and while broadcasts pile
-    /// up, the client is not read from.
-    pub(crate) fn count(&self, load: Load) {
-        let Some(core) = self.core.upgrade() else { return };
-        let own = self.load.add(load);
-        let total = core.load.add(load);
+    /// Something of this client is kept until its handler has dealt with it. [`Client::restrain`] is to follow, when the
+    /// caller holds no lock.
+    pub(crate) fn count(&self, core: &Core, load: Load) {
+        self.load.add(load);
+        core.load.add(load);
+    }
+
+    /// Beyond the limits, and while broadcasts pile up, the client is not read from.
+    pub(crate) fn restrain(&self, core: &Core) {
+        let own = self.load.get();
         let overloaded = core.shards.is_overloaded();
-        let lagging = core.options.max_client.is_reached(own) || core.options.max_total.is_reached(total);
-        if !(lagging || overloaded) || self.paused.swap(true, Ordering::AcqRel) {
+        let limits = &core.options;
+        let lagging = limits.max_client.is_reached(own)
+            || (own != Load::default() && limits.max_total.is_reached(core.load.get()));
+        if !(lagging || overloaded) || self.paused.swap(true, Ordering::SeqCst) {
             return;
         }
         tracing::debug!(
@@ -248,6 +248,9 @@ impl Client {
             core.shards.wait(self.me.clone());
         }
         // Handlers may have caught up before it took effect: then nobody else goes on reading.
+        if self.load.get() == Load::default() {
+            self.resume_if_light(core, Load::default());
+        }
         if !self.paused.load(Ordering::Acquire)
             && let Some(session) = self.session.upgrade()
         {
@@ -256,14 +259,13 @@ impl Client {
     }
 
     /// It has been dealt with, or dropped.
-    pub(crate) fn uncount(&self, load: Load) {
+    pub(crate) fn uncount(&self, core: &Core, load: Load) {
         if load == Load::default() {
             return;
         }
         let left = self.load.remove(load);
-        let Some(core) = self.core.upgrade() else { return };
         core.load.remove(load);
-        self.resume_if_light(&core, left);
+        self.resume_if_light(core, left);
     }
 
     /// Broadcasts do not pile up any more.
@@ -274,7 +276,7 @@ impl Client {
     }
 
     fn resume_if_light(&self, core: &Core, left: Load) {
-        if self.paused.load(Ordering::Acquire)
+        if self.paused.load(Ordering::SeqCst)
             && !core.shards.is_overloaded()
             && core.options.max_client.is_half_empty(left)
             && self.paused.swap(false, Ordering::AcqRel)

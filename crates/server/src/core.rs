@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use http::Extensions;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
@@ -64,7 +64,7 @@ pub(crate) struct Core {
     server_id: ByteString,
     /// The engine that reports to this.
     engine: OnceLock<WeakEngine>,
-    dispatcher: RwLock<Arc<dyn Dispatcher>>,
+    pub(crate) dispatcher: Arc<dyn Dispatcher>,
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
     told_stopped: Notify,
@@ -77,7 +77,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(options: Options, state: Extensions, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
+    pub(crate) fn new(
+        options: Options,
+        state: Extensions,
+        observer: Option<Arc<dyn Observer>>,
+        dispatcher: Option<Arc<dyn Dispatcher>>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             shards: Shards::new(options.shards),
             namespaces: DashMap::new(),
@@ -90,7 +95,7 @@ impl Core {
             remote_acks: Mutex::default(),
             server_id: server_id(),
             engine: OnceLock::new(),
-            dispatcher: RwLock::new(Arc::new(Router)),
+            dispatcher: dispatcher.unwrap_or_else(|| Arc::new(Router)),
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
             told_stopped: Notify::new(),
@@ -139,15 +144,6 @@ impl Core {
     /// The runtime that handlers run on when they wait; none in a server that is driven inline.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
-    }
-
-    pub(crate) fn dispatcher(&self) -> Arc<dyn Dispatcher> {
-        self.dispatcher.read().clone()
-    }
-
-    pub(crate) fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        let before = std::mem::replace(&mut *self.dispatcher.write(), dispatcher);
-        drop(before);
     }
 
     pub(crate) fn next_broadcast(&self) -> u64 {
@@ -263,8 +259,8 @@ impl Core {
         client.map(|client| client.sockets().into_iter().map(Socket).collect()).unwrap_or_default()
     }
 
-    fn client(session: &Session) -> Option<Arc<Client>> {
-        session.layer()?.downcast().ok()
+    fn client(session: &Session) -> Option<&Client> {
+        session.layer()?.downcast_ref()
     }
 }
 
@@ -302,10 +298,8 @@ impl Handler for Core {
     }
 
     fn message(&self, session: &Arc<Session>, message: Message) {
-        if let Some(core) = self.me.upgrade()
-            && let Some(client) = Self::client(session)
-        {
-            client.receive(&core, session, message);
+        if let Some(client) = Self::client(session) {
+            client.receive(self, session, message);
         }
     }
 

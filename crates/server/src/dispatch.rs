@@ -11,7 +11,7 @@ use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
 use crate::error::{ConnectError, EmitError};
-use crate::mailbox::Load;
+use crate::mailbox::{Load, Visit};
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
@@ -183,13 +183,13 @@ impl AckSender {
 #[must_use = "dropping it says that the work is done"]
 pub struct Completion {
     socket: Arc<SocketInner>,
-    /// What is kept for the event; `None` for a disconnection.
-    event: Option<Load>,
+    /// What the event weighs, and whether it was handed on at once; `None` for a disconnection.
+    event: Option<(Load, Option<Visit>)>,
 }
 
 impl Completion {
-    pub(crate) fn event(socket: Arc<SocketInner>, load: Load) -> Self {
-        Self { socket, event: Some(load) }
+    pub(crate) fn event(socket: Arc<SocketInner>, load: Load, visit: Option<Visit>) -> Self {
+        Self { socket, event: Some((load, visit)) }
     }
 
     pub(crate) fn disconnect(socket: Arc<SocketInner>) -> Self {
@@ -203,7 +203,7 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         match self.event {
-            Some(load) => self.socket.event_done(load),
+            Some((load, visit)) => self.socket.event_done(load, visit),
             None => self.socket.disconnect_done(),
         }
     }

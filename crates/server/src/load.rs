@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::mailbox::Load;
 
-/// How much is kept at present.
+/// How much is kept at present. One total order with the flags that depend on it: whoever sees neither the flag nor the
+/// change would wait for ever.
 #[derive(Debug, Default)]
 pub(crate) struct LoadCounter {
     events: AtomicUsize,
@@ -12,24 +13,21 @@ pub(crate) struct LoadCounter {
 }
 
 impl LoadCounter {
-    /// Adds, and returns the sum.
-    pub(crate) fn add(&self, load: Load) -> Load {
-        Load {
-            events: self.events.fetch_add(load.events, Ordering::AcqRel) + load.events,
-            bytes: self.bytes.fetch_add(load.bytes, Ordering::AcqRel) + load.bytes,
-        }
+    pub(crate) fn add(&self, load: Load) {
+        self.events.fetch_add(load.events, Ordering::SeqCst);
+        self.bytes.fetch_add(load.bytes, Ordering::SeqCst);
     }
 
     /// Takes away what was added before, and returns what is left.
     pub(crate) fn remove(&self, load: Load) -> Load {
         Load {
-            events: self.events.fetch_sub(load.events, Ordering::AcqRel) - load.events,
-            bytes: self.bytes.fetch_sub(load.bytes, Ordering::AcqRel) - load.bytes,
+            events: self.events.fetch_sub(load.events, Ordering::SeqCst) - load.events,
+            bytes: self.bytes.fetch_sub(load.bytes, Ordering::SeqCst) - load.bytes,
         }
     }
 
     pub(crate) fn get(&self) -> Load {
-        Load { events: self.events.load(Ordering::Acquire), bytes: self.bytes.load(Ordering::Acquire) }
+        Load { events: self.events.load(Ordering::SeqCst), bytes: self.bytes.load(Ordering::SeqCst) }
     }
 }
 

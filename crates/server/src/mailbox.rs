@@ -73,6 +73,22 @@ impl FromIterator<Self> for Load {
     }
 }
 
+/// What becomes of an event that comes in.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// Nothing is before it: the caller hands it on at once, and calls [`Mailbox::settle`] and [`Mailbox::next`] after
+    /// that.
+    Now(QueuedEvent, Visit),
+    /// It waits for its turn.
+    Queued,
+    /// The socket takes none any more.
+    Never,
+}
+
+/// One event that is handed on without having waited. Until its handler waits nothing is kept for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit(u32);
+
 #[derive(Debug)]
 pub(crate) enum Job {
     Event(QueuedEvent),
@@ -84,6 +100,9 @@ pub(crate) struct Mailbox {
     stage: Stage,
     events: VecDeque<QueuedEvent>,
     running: usize,
+    /// The last visit, and whether it is under way and nothing is kept for it.
+    visit: Visit,
+    visiting: bool,
     /// Somebody takes jobs in a loop, or is about to tell of the acceptance, which comes first.
     pumping: bool,
     /// The acceptance has not been told yet: whoever tells of it tells of the end too, if that comes meanwhile.
@@ -102,6 +121,8 @@ impl Mailbox {
             stage: Stage::Connecting,
             events: VecDeque::new(),
             running: 0,
+            visit: Visit(0),
+            visiting: false,
             pumping: false,
             accepting: false,
             ending: false,
@@ -119,13 +140,25 @@ impl Mailbox {
         self.reason
     }
 
-    /// Takes an event in; `false` when the socket takes none any more.
-    pub(crate) fn push(&mut self, event: QueuedEvent) -> bool {
-        let takes = matches!(self.stage, Stage::Connecting | Stage::Open) && self.reason.is_none();
-        if takes {
-            self.events.push_back(event);
+    /// Takes an event in, to run beside at most `max - 1` others.
+    pub(crate) fn admit(&mut self, event: QueuedEvent, max: usize) -> Admitted {
+        if !matches!(self.stage, Stage::Connecting | Stage::Open) || self.reason.is_some() {
+            return Admitted::Never;
         }
-        takes
+        if self.stage == Stage::Connecting || self.pumping || self.running >= max || !self.events.is_empty() {
+            self.events.push_back(event);
+            return Admitted::Queued;
+        }
+        self.pumping = true;
+        self.running += 1;
+        self.visit = Visit(self.visit.0.wrapping_add(1));
+        self.visiting = true;
+        Admitted::Now(event, self.visit)
+    }
+
+    /// The dispatcher has returned from a visit; returns whether the event's handler goes on, so that it is kept.
+    pub(crate) fn settle(&mut self, visit: Visit) -> bool {
+        self.visit == visit && std::mem::take(&mut self.visiting)
     }
 
     /// The socket is to end. Only the first reason counts: `false` for all others. If it was open, the disconnect
@@ -239,9 +272,10 @@ impl Mailbox {
         None
     }
 
-    /// An event's handler is done.
-    pub(crate) fn done(&mut self) {
+    /// An event's handler is done; returns whether the event was kept for it.
+    pub(crate) fn done(&mut self, visit: Option<Visit>) -> bool {
         self.running -= 1;
+        !(visit == Some(self.visit) && std::mem::take(&mut self.visiting))
     }
 }
 
@@ -270,12 +304,13 @@ mod tests {
     #[test]
     fn events_wait_for_acceptance_and_run_one_after_another() {
         let mut mailbox = Mailbox::new();
-        assert!(mailbox.push(event("a")) && mailbox.push(event("b")));
+        mailbox.admit(event("a"), 1);
+        mailbox.admit(event("b"), 1);
         assert_eq!(name(mailbox.next(1)), "nothing");
         accept(&mut mailbox);
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
-        mailbox.done();
+        mailbox.done(None);
         assert_eq!(name(mailbox.next(1)), "b");
     }
 
@@ -284,7 +319,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
         for name in ["a", "b", "c"] {
-            mailbox.push(event(name));
+            mailbox.admit(event(name), 2);
         }
         assert_eq!(name(mailbox.next(2)), "a");
         assert_eq!(name(mailbox.next(2)), "b");
@@ -295,14 +330,14 @@ mod tests {
     fn the_disconnect_comes_last_and_once() {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
-        mailbox.push(event("a"));
+        mailbox.admit(event("a"), 1);
         assert!(mailbox.leave(DisconnectReason::PingTimeout));
         assert!(!mailbox.leave(DisconnectReason::TransportClose));
-        assert!(!mailbox.push(event("late")));
+        assert!(matches!(mailbox.admit(event("late"), 1), Admitted::Never));
         mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
-        mailbox.done();
+        mailbox.done(None);
         assert_eq!(name(mailbox.next(1)), "ping timeout");
         assert_eq!(name(mailbox.next(1)), "nothing");
     }
@@ -311,8 +346,8 @@ mod tests {
     fn a_handler_that_never_returns_does_not_hold_up_the_end_for_ever() {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
-        mailbox.push(event("stuck"));
-        mailbox.push(event("waits"));
+        mailbox.admit(event("stuck"), 1);
+        mailbox.admit(event("waits"), 1);
         mailbox.next(1);
         mailbox.leave(DisconnectReason::TransportClose);
         mailbox.may_end();

@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwapOption;
 use bytestring::ByteString;
 use dashmap::DashMap;
-use parking_lot::RwLock;
 use serde::Serialize;
 
 use crate::ack::BroadcastWithAck;
 use crate::core::Core;
 use crate::dispatch::Dispatcher;
 use crate::error::{EmitError, RoomError};
+use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::handlers::Handlers;
 use crate::id::SocketId;
@@ -27,7 +28,7 @@ pub(crate) struct NamespaceInner {
     pub(crate) rooms: Rooms,
     pub(crate) sockets: DashMap<SocketId, Arc<SocketInner>>,
     pub(crate) handlers: Handlers,
-    dispatcher: RwLock<Option<Arc<dyn Dispatcher>>>,
+    dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
     concurrency: AtomicUsize,
     connected: AtomicUsize,
 }
@@ -39,7 +40,7 @@ impl NamespaceInner {
             rooms: Rooms::new(shards),
             sockets: DashMap::new(),
             handlers: Handlers::default(),
-            dispatcher: RwLock::new(None),
+            dispatcher: ArcSwapOption::empty(),
             concurrency: AtomicUsize::new(concurrency.max()),
             connected: AtomicUsize::new(0),
         }
@@ -47,12 +48,14 @@ impl NamespaceInner {
 
     /// Whether the application has said anything about this namespace.
     pub(crate) fn is_registered(&self) -> bool {
-        self.dispatcher.read().is_some() || !self.handlers.is_empty()
+        self.dispatcher.load().is_some() || !self.handlers.is_empty()
     }
 
-    pub(crate) fn dispatcher(&self, core: &Core) -> Arc<dyn Dispatcher> {
-        let own = self.dispatcher.read().clone();
-        own.unwrap_or_else(|| core.dispatcher())
+    /// Calls the dispatcher of this namespace. A panic ends with the call.
+    pub(crate) fn dispatch(&self, core: &Core, what: &'static str, call: impl FnOnce(&dyn Dispatcher)) {
+        let own = self.dispatcher.load();
+        let dispatcher = own.as_deref().unwrap_or(&core.dispatcher);
+        guard(what, || call(&**dispatcher));
     }
 
     pub(crate) fn concurrency(&self) -> usize {
@@ -145,8 +148,7 @@ impl Namespace {
 
     /// Hands everything of this namespace to a dispatcher instead of handlers.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        let before = self.inner.dispatcher.write().replace(dispatcher);
-        drop(before);
+        self.inner.dispatcher.store(Some(Arc::new(dispatcher)));
     }
 
     // ---- sending ----

@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent};
 use crate::error::Error;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
-use crate::handler::{Acknowledgement, ErrorFn, EventFn};
+use crate::handler::{Acknowledgement, ErrorFn};
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
 use crate::task;
@@ -45,23 +45,36 @@ impl Dispatcher for Router {
     }
 
     fn event(&self, event: IncomingEvent) {
-        let core = event.socket.0.core.clone();
-        let Some(handler) = find(&core, &event) else {
-            tracing::debug!(
-                target: "wirebird::socketio",
-                nsp = %event.socket.0.namespace.name, event = &*event.name, "an event without a handler"
-            );
-            return;
-        };
         let (context, completion) = EventContext::new(event);
+        let socket = context.socket().clone();
+        let (core, name) = (&socket.0.core, context.event());
+        // The namespace's own handler of the event or its fallback, else the same of all namespaces.
+        let own = socket.0.namespace.handlers.table();
+        let any;
+        let handler = match own.event(name) {
+            Some(handler) => handler,
+            None => {
+                any = core.any_namespace.table();
+                let Some(handler) = any.event(name) else {
+                    tracing::debug!(
+                        target: "wirebird::socketio",
+                        nsp = %socket.0.namespace.name, event = name, "an event without a handler"
+                    );
+                    return;
+                };
+                handler
+            }
+        };
         let call = context.clone();
-        let span = span(context.socket(), context.event());
         task::start(
             core.runtime(),
-            span,
+            span(&socket, name),
             || handler(call),
             move |result: Result<_, Error>| match result.flatten() {
-                Ok(ack) => acknowledge(&context, ack),
+                Ok(ack) => {
+                    acknowledge(&context, ack);
+                    drop(completion);
+                }
                 Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
             },
         );
@@ -89,13 +102,6 @@ impl Dispatcher for Router {
             },
         );
     }
-}
-
-/// The one handler of an event: that of its namespace and name, else the namespace's fallback, else the same of all
-/// namespaces.
-fn find(core: &Core, event: &IncomingEvent) -> Option<Arc<EventFn>> {
-    let own = event.socket.0.namespace.handlers.table().event(&event.name).cloned();
-    own.or_else(|| core.any_namespace.table().event(&event.name).cloned())
 }
 
 /// What a handler runs in, for logs: the namespace, the event and the socket.

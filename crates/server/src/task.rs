@@ -27,7 +27,9 @@ pub(crate) fn start<T: Send + 'static>(
     finish: impl FnOnce(Result<T, Error>) + Send + 'static,
 ) {
     // A future of tokio's needs the runtime's context, also when this thread is not one of its workers.
-    let entered = runtime.filter(|_| Handle::try_current().is_err()).map(Handle::enter);
+    // A task is always in that context, and asking for its id is cheaper than for the handle.
+    let outside = || tokio::task::try_id().is_none() && Handle::try_current().is_err();
+    let entered = runtime.filter(|_| outside()).map(Handle::enter);
     let first = catch_unwind(AssertUnwindSafe(|| {
         let _entered = span.enter();
         let mut future = make();

@@ -92,8 +92,8 @@ impl Session {
         if let Some(me) = self.me.upgrade() {
             self.shared.tell(|handler| handler.close(&me, reason));
         }
-        let kept = (self.slot.lock().take(), self.layer.lock().take());
-        drop(kept);
+        let slot = self.slot.lock().take();
+        drop(slot);
     }
 
     /// What waited has gone out, or there is no time for it: nothing of the session is left. Called by the driver of

@@ -1,5 +1,6 @@
 //! Receiving: packets of the client, and when not to read them.
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use bytestring::ByteString;
@@ -11,7 +12,7 @@ use crate::reason::CloseReason;
 
 impl Session {
     /// A text packet came in: a whole text frame, with its type digit. Calls must follow one another.
-    pub fn receive_text(&self, text: ByteString) {
+    pub fn receive_text(self: &Arc<Self>, text: ByteString) {
         match Packet::decode(text) {
             Ok(packet) => self.receive(packet),
             Err(error) => {
@@ -22,7 +23,7 @@ impl Session {
     }
 
     /// A packet came in. Calls must follow one another.
-    pub fn receive(&self, packet: Packet) {
+    pub fn receive(self: &Arc<Self>, packet: Packet) {
         match packet {
             Packet::Text(text) => self.deliver(Message::Text(text)),
             Packet::Binary(data) => self.deliver(Message::Binary(data)),
@@ -36,10 +37,9 @@ impl Session {
         }
     }
 
-    pub(super) fn deliver(&self, message: Message) {
-        let Some(me) = self.me.upgrade() else { return };
+    fn deliver(self: &Arc<Self>, message: Message) {
         if self.is_open() {
-            self.shared.tell(|handler| handler.message(&me, message));
+            self.shared.tell(|handler| handler.message(self, message));
         }
     }
 

@@ -213,7 +213,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-fn receive(session: &Session, event: Event<'_>) -> Option<End> {
+fn receive(session: &Arc<Session>, event: Event<'_>) -> Option<End> {
     match event {
         Event::Text(text) => match text.strip_prefix('4') {
             Some(message) => session.receive(Packet::Text(ByteString::from(message))),

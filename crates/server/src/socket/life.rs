@@ -10,7 +10,7 @@ use crate::acks::{AckResult, AckSink};
 use crate::dispatch::{AckSender, Completion, IncomingEvent};
 use crate::error::{AckError, ConnectError, EmitError};
 use crate::guard;
-use crate::mailbox::{Accepted, Job, Load, QueuedEvent, Stage};
+use crate::mailbox::{Accepted, Admitted, Job, Load, QueuedEvent, Stage, Visit};
 use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
@@ -106,7 +106,7 @@ impl SocketInner {
             let open = self.shut_gate() != Gate::Shut;
             open.then(|| self.session.begin_send(farewell).1)
         });
-        self.client.uncount(dropped);
+        self.client.uncount(&self.core, dropped);
         self.remove();
         self.client.connect_done(false);
     }
@@ -118,48 +118,93 @@ impl SocketInner {
             guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
         }
         let load = event.load();
-        self.client.count(load);
-        if self.mailbox.lock().push(event) {
-            self.pump();
-        } else {
-            self.client.uncount(load);
+        let admitted = {
+            let mut mailbox = self.mailbox.lock();
+            let admitted = mailbox.admit(event, self.namespace.concurrency());
+            if let Admitted::Queued = admitted {
+                self.client.count(&self.core, load);
+            }
+            admitted
+        };
+        match admitted {
+            Admitted::Now(event, visit) => {
+                self.dispatch(event, load, Some(visit));
+                self.settle(visit, load);
+            }
+            Admitted::Queued => {
+                self.client.restrain(&self.core);
+                self.pump();
+            }
+            Admitted::Never => {}
         }
+    }
+
+    fn dispatch(self: &Arc<Self>, event: QueuedEvent, load: Load, visit: Option<Visit>) {
+        let incoming = IncomingEvent {
+            name: event.name,
+            args: event.args,
+            ack: AckSender::new(self.clone(), event.ack),
+            completion: Completion::event(self.clone(), load, visit),
+            socket: Socket(self.clone()),
+        };
+        self.namespace.dispatch(&self.core, "event", |dispatcher| dispatcher.event(incoming));
+    }
+
+    /// The event that was handed on at once is back from its handler, or the handler waits: from then on it counts as kept.
+    fn settle(self: &Arc<Self>, visit: Visit, load: Load) {
+        let next = {
+            let mut mailbox = self.mailbox.lock();
+            if mailbox.settle(visit) {
+                self.client.count(&self.core, load);
+            }
+            mailbox.next(self.namespace.concurrency())
+        };
+        self.client.restrain(&self.core);
+        self.run(next);
     }
 
     /// Runs what can run. Whoever finds somebody else at it leaves it to them.
     pub(crate) fn pump(self: &Arc<Self>) {
-        let max = self.namespace.concurrency();
-        if !self.mailbox.lock().begin_pumping() {
-            return;
-        }
-        loop {
-            let Some(job) = self.mailbox.lock().next(max) else { return };
-            let dispatcher = self.namespace.dispatcher(&self.core);
-            let socket = Socket(self.clone());
+        let next = {
+            let mut mailbox = self.mailbox.lock();
+            if !mailbox.begin_pumping() {
+                return;
+            }
+            mailbox.next(self.namespace.concurrency())
+        };
+        self.run(next);
+    }
+
+    fn run(self: &Arc<Self>, mut next: Option<Job>) {
+        while let Some(job) = next {
             match job {
                 Job::Event(event) => {
                     let load = event.load();
-                    let incoming = IncomingEvent {
-                        name: event.name,
-                        args: event.args,
-                        ack: AckSender::new(self.clone(), event.ack),
-                        completion: Completion::event(self.clone(), load),
-                        socket,
-                    };
-                    guard("event", || dispatcher.event(incoming));
+                    self.dispatch(event, load, None);
                 }
                 Job::Disconnect(reason) => {
-                    let completion = Completion::disconnect(self.clone());
-                    guard("disconnect", || dispatcher.disconnect(socket, reason, completion));
+                    let (socket, completion) = (Socket(self.clone()), Completion::disconnect(self.clone()));
+                    self.namespace.dispatch(&self.core, "disconnect", |dispatcher| {
+                        dispatcher.disconnect(socket, reason, completion);
+                    });
                 }
             }
+            next = self.mailbox.lock().next(self.namespace.concurrency());
         }
     }
 
-    pub(crate) fn event_done(self: &Arc<Self>, load: Load) {
-        self.mailbox.lock().done();
-        self.client.uncount(load);
-        self.pump();
+    pub(crate) fn event_done(self: &Arc<Self>, load: Load, visit: Option<Visit>) {
+        let (kept, next) = {
+            let mut mailbox = self.mailbox.lock();
+            let kept = mailbox.done(visit);
+            let next =
+                if mailbox.begin_pumping() { mailbox.next(self.namespace.concurrency()) } else { None };
+            (kept, next)
+        };
+        if kept {
+            self.client.uncount(&self.core, load);
+        }
+        self.run(next);
     }
 
     // ---- acknowledgements ----
@@ -244,7 +289,7 @@ impl SocketInner {
                 self.shut_gate();
                 if self.client.withdraw(self) {
                     let dropped = self.mailbox.lock().end();
-                    self.client.uncount(dropped);
+                    self.client.uncount(&self.core, dropped);
                     self.remove();
                 }
             }
@@ -269,7 +314,8 @@ impl SocketInner {
     /// From now on nothing reaches the client, and nothing is expected of it.
     fn begin_end(self: &Arc<Self>, reason: DisconnectReason) {
         // A disconnect handler to come is kept for the client as an event is: coming and going costs it as much.
-        self.client.count(self.leaving_load());
+        self.client.count(&self.core, self.leaving_load());
+        self.client.restrain(&self.core);
         self.namespace.rooms.freeze(self);
         if reason == DisconnectReason::ServerDisconnect {
             let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
@@ -313,7 +359,7 @@ impl SocketInner {
                 nsp = %self.namespace.name, dropped = dropped.events,
                 "a handler of a disconnected socket has not finished; the events behind it are dropped"
             );
-            self.client.uncount(dropped);
+            self.client.uncount(&self.core, dropped);
         }
         self.pump();
     }
@@ -330,8 +376,8 @@ impl SocketInner {
         if stage == Stage::Gone {
             return;
         }
-        self.client.uncount(dropped);
-        self.client.uncount(self.leaving_load());
+        self.client.uncount(&self.core, dropped);
+        self.client.uncount(&self.core, self.leaving_load());
         self.remove();
     }
 
@@ -344,11 +390,11 @@ impl SocketInner {
         match stage {
             Stage::Gone => return,
             Stage::Open => self.namespace.count_disconnected(),
-            Stage::Leaving => self.client.uncount(self.leaving_load()),
+            Stage::Leaving => self.client.uncount(&self.core, self.leaving_load()),
             Stage::Connecting => {}
         }
         self.client.forget(self);
-        self.client.uncount(dropped);
+        self.client.uncount(&self.core, dropped);
         self.shut_gate();
         self.remove();
     }
@@ -368,8 +414,7 @@ impl SocketInner {
     pub(super) fn release_slot(&self) {
         let slot = self.slot.lock().take();
         if let Some(slot) = slot {
-            let dispatcher = self.namespace.dispatcher(&self.core);
-            guard("released", || dispatcher.released(slot));
+            self.namespace.dispatch(&self.core, "released", |dispatcher| dispatcher.released(slot));
         }
     }
 }
