@@ -46,7 +46,7 @@ impl Outgoing {
 
     /// An OPEN packet.
     pub(crate) fn open(json: &str) -> Self {
-        let mut builder = TextBuilder::with_digit(b'0', json.len());
+        let mut builder = TextBuilder::new(b'0', 0, json.len());
         builder.buffer().extend_from_slice(json.as_bytes());
         builder.finish(&[])
     }
@@ -137,23 +137,32 @@ impl From<Message> for Outgoing {
     }
 }
 
-/// Builds a text message in place: room for the frame header is left in front, so the text is written only once.
+/// Builds a text message in place: room for the frame header, and for a beginning that is not known yet, is left in
+/// front, so the text is written only once.
 #[derive(Debug)]
 pub struct TextBuilder {
     buffer: Vec<u8>,
+    /// Where the text begins. Before it are the type digit and the frame header.
+    start: usize,
+    digit: u8,
 }
 
 impl TextBuilder {
     /// A builder with room for `capacity` bytes of text.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self::with_digit(b'4', capacity)
+        Self::new(b'4', 0, capacity)
     }
 
-    fn with_digit(digit: u8, capacity: usize) -> Self {
-        let mut buffer = Vec::with_capacity(MAX_HEADER_LEN + 1 + capacity);
-        buffer.put_bytes(0, MAX_HEADER_LEN);
-        buffer.push(digit);
-        Self { buffer }
+    /// A builder with room for `capacity` bytes of text, and for `room` bytes that are put before it later.
+    pub fn with_room(room: usize, capacity: usize) -> Self {
+        Self::new(b'4', room, capacity)
+    }
+
+    fn new(digit: u8, room: usize, capacity: usize) -> Self {
+        let start = MAX_HEADER_LEN + 1 + room;
+        let mut buffer = Vec::with_capacity(start + capacity);
+        buffer.put_bytes(0, start);
+        Self { buffer, start, digit }
     }
 
     /// Where the text goes; append only. What is already there must stay, and what is added must be UTF-8.
@@ -161,12 +170,32 @@ impl TextBuilder {
         &mut self.buffer
     }
 
+    /// The text so far.
+    pub fn text(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Puts what `write` appends before the text.
+    pub fn begin_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let end = self.buffer.len();
+        write(&mut self.buffer);
+        let added = self.buffer.len() - end;
+        if added <= self.start - MAX_HEADER_LEN - 1 {
+            self.buffer.copy_within(end.., self.start - added);
+            self.buffer.truncate(end);
+            self.start -= added;
+        } else {
+            self.buffer[self.start..].rotate_right(added);
+        }
+    }
+
     /// The finished message.
     pub fn finish(mut self, attachments: &[Bytes]) -> Outgoing {
-        let lead = MAX_HEADER_LEN..self.buffer.len();
+        let lead = self.start - 1..self.buffer.len();
+        self.buffer[lead.start] = self.digit;
         let header = FrameHeader::new(Opcode::Text, lead.len());
-        let head_start = MAX_HEADER_LEN - header.as_slice().len();
-        self.buffer[head_start..MAX_HEADER_LEN].copy_from_slice(header.as_slice());
+        let head_start = lead.start - header.as_slice().len();
+        self.buffer[head_start..lead.start].copy_from_slice(header.as_slice());
         let attachments = append_attachments(&mut self.buffer, attachments);
         Outgoing(Arc::new(Frames {
             head: self.buffer,
@@ -197,6 +226,9 @@ impl SharedTail {
 }
 
 fn append_attachments(buffer: &mut Vec<u8>, attachments: &[Bytes]) -> Vec<Range<usize>> {
+    if attachments.is_empty() {
+        return Vec::new();
+    }
     buffer.reserve(attachments.iter().map(|a| a.len() + MAX_HEADER_LEN).sum());
     let mut ranges = Vec::with_capacity(attachments.len());
     for attachment in attachments {
@@ -220,6 +252,18 @@ mod tests {
         assert_eq!(message.lead().0.concat(), b"42[1]");
         assert_eq!(message.attachments().collect::<Vec<_>>(), [&[9u8, 8][..]]);
         assert_eq!(message.packets(), 2);
+    }
+
+    #[test]
+    fn a_beginning_is_put_before_the_text() {
+        for room in [0, 3, 64] {
+            let mut builder = TextBuilder::with_room(room, 8);
+            builder.buffer().extend_from_slice(b"[1]");
+            builder.begin_with(|out| out.extend_from_slice(b"3/room,12"));
+            assert_eq!(builder.text(), b"3/room,12[1]");
+            let message = builder.finish(&[]);
+            assert_eq!(message.wire().concat(), b"\x81\x0d43/room,12[1]", "{room}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ async fn after_error<R: Serialize>(
     context: EventContext,
 ) -> Result<Acknowledgement, Error> {
     let mut ack = Acknowledgement::of(&future.await, &context)?;
-    ack.0 = ack.0.filter(|encoded| !encoded.json.is_empty());
+    ack.0 = ack.0.filter(|encoded| !encoded.json().is_empty());
     Ok(ack)
 }
 

@@ -1,6 +1,6 @@
 //! The handlers of one namespace: read at every event without a lock, replaced as a whole when one changes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,7 +18,8 @@ pub(crate) struct Table {
     pub(crate) disconnect: Option<Arc<DisconnectFn>>,
     pub(crate) error: Option<Arc<ErrorFn>>,
     pub(crate) fallback: Option<Arc<EventFn>>,
-    pub(crate) events: HashMap<Box<str>, Arc<EventFn>>,
+    /// Few names, and short ones: comparing them is cheaper than hashing.
+    pub(crate) events: BTreeMap<Box<str>, Arc<EventFn>>,
 }
 
 impl Table {

@@ -9,89 +9,107 @@ use wirebird_proto::value::{EncodeError, Value, encode_args, encode_outcome};
 
 use crate::error::EmitError;
 
+/// Room for what comes before the arguments: brackets, type, namespace and id. More is possible, and costs a move.
+const ROOM: usize = 48;
+/// Room for the arguments before the buffer has to grow.
+const CAPACITY: usize = 80;
+
 /// Arguments of an event, ready to be framed: the elements of a JSON array without its brackets, and attachments.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Encoded {
-    pub(crate) json: Vec<u8>,
+    text: TextBuilder,
     pub(crate) attachments: Vec<Bytes>,
 }
 
 impl Encoded {
+    fn with_capacity(capacity: usize) -> Self {
+        // What is put before the arguments is written behind them first.
+        Self { text: TextBuilder::with_room(ROOM, capacity + ROOM), attachments: Vec::new() }
+    }
+
     pub(crate) fn event<T: Serialize + ?Sized>(name: &str, data: &T) -> Result<Self, EmitError> {
-        let mut encoded = Self::named(name)?;
-        let before = encoded.json.len();
-        encoded.json.push(b',');
-        if encode_args(data, &mut encoded.json, &mut encoded.attachments)? == 0 {
-            encoded.json.truncate(before);
+        let mut encoded = Self::named(name, CAPACITY)?;
+        let before = encoded.text.buffer().len();
+        encoded.text.buffer().push(b',');
+        if encode_args(data, encoded.text.buffer(), &mut encoded.attachments)? == 0 {
+            encoded.text.buffer().truncate(before);
         }
         Ok(encoded)
     }
 
     pub(crate) fn raw_event(name: &str, args: &RawArgs) -> Result<Self, EmitError> {
-        let mut encoded = Self::named(name)?;
+        let mut encoded = Self::named(name, args.json().len())?;
         if !args.is_empty() {
-            encoded.json.push(b',');
-            encoded.json.extend_from_slice(args.json().as_bytes());
+            encoded.text.buffer().push(b',');
+            encoded.text.buffer().extend_from_slice(args.json().as_bytes());
         }
         encoded.attachments = args.attachments().to_vec();
         Ok(encoded)
     }
 
     pub(crate) fn args<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
-        let mut encoded = Self::default();
-        encode_args(data, &mut encoded.json, &mut encoded.attachments)?;
+        let mut encoded = Self::with_capacity(CAPACITY);
+        encode_args(data, encoded.text.buffer(), &mut encoded.attachments)?;
         Ok(encoded)
     }
 
     /// The arguments of an acknowledgement, or the text of the error that `data` is.
     pub(crate) fn outcome<T: Serialize>(data: &T) -> Result<Result<Self, String>, EncodeError> {
-        let mut encoded = Self::default();
-        if encode_outcome(data, &mut encoded.json, &mut encoded.attachments)? {
+        let mut encoded = Self::with_capacity(CAPACITY);
+        if encode_outcome(data, encoded.text.buffer(), &mut encoded.attachments)? {
             return Ok(Ok(encoded));
         }
-        let text = serde_json::from_slice(&encoded.json);
-        Ok(Err(text.unwrap_or_else(|_| String::from_utf8_lossy(&encoded.json).into_owned())))
+        let text = serde_json::from_slice(encoded.json());
+        Ok(Err(text.unwrap_or_else(|_| String::from_utf8_lossy(encoded.json()).into_owned())))
     }
 
     pub(crate) fn values(values: &[Value]) -> Result<Self, EncodeError> {
-        let mut encoded = Self::default();
+        let mut encoded = Self::with_capacity(CAPACITY);
         for (index, value) in values.iter().enumerate() {
             if index > 0 {
-                encoded.json.push(b',');
+                encoded.text.buffer().push(b',');
             }
-            encode_args(value, &mut encoded.json, &mut encoded.attachments)?;
+            encode_args(value, encoded.text.buffer(), &mut encoded.attachments)?;
         }
         Ok(encoded)
     }
 
     pub(crate) fn raw_args(args: &RawArgs) -> Self {
-        Self { json: args.json().as_bytes().to_vec(), attachments: args.attachments().to_vec() }
+        let mut encoded = Self::with_capacity(args.json().len() + 1);
+        encoded.text.buffer().extend_from_slice(args.json().as_bytes());
+        encoded.attachments = args.attachments().to_vec();
+        encoded
+    }
+
+    /// The elements, joined by commas.
+    pub(crate) fn json(&self) -> &[u8] {
+        self.text.text()
     }
 
     /// The arguments without the event's name, for other servers.
     pub(crate) fn to_raw_args(&self, name: &str) -> Result<RawArgs, EmitError> {
         let start = serde_json::to_string(name).map_or(0, |name| name.len()) + 1;
-        let elements = self.json.get(start..).unwrap_or_default();
+        let elements = self.json().get(start..).unwrap_or_default();
         let text = String::from_utf8_lossy(elements).into_owned();
         Ok(RawArgs::from_json_elements(text.into(), self.attachments.clone())?)
     }
 
     /// The event's name and its arguments, for other servers.
     pub(crate) fn to_event(&self) -> Result<(ByteString, RawArgs), EmitError> {
-        let mut names = serde_json::Deserializer::from_slice(&self.json).into_iter::<String>();
+        let mut names = serde_json::Deserializer::from_slice(self.json()).into_iter::<String>();
         let name = names.next().and_then(Result::ok).unwrap_or_default();
         let args = self.to_raw_args(&name)?;
         Ok((name.into(), args))
     }
 
-    fn named(name: &str) -> Result<Self, EmitError> {
+    fn named(name: &str, capacity: usize) -> Result<Self, EmitError> {
         if is_reserved(name) {
             return Err(EmitError::ReservedName(name.into()));
         }
-        let mut json = Vec::with_capacity(64 + name.len());
+        let mut encoded = Self::with_capacity(name.len() + 4 + capacity);
         // Text into a vector: neither can fail.
-        let _ = serde_json::to_writer(&mut json, name);
-        Ok(Self { json, attachments: Vec::new() })
+        let _ = serde_json::to_writer(encoded.text.buffer(), name);
+        Ok(encoded)
     }
 
     /// As an event for everybody.
@@ -106,23 +124,23 @@ impl Encoded {
         self.frame(kind, namespace, Some(id))
     }
 
-    fn frame(self, kind: HeaderKind, namespace: &str, id: Option<u64>) -> Outgoing {
-        let mut builder = TextBuilder::with_capacity(self.json.len() + namespace.len() + 32);
-        let out = builder.buffer();
-        write_header(out, kind, self.attachments.len(), namespace, id);
-        out.push(b'[');
-        out.extend_from_slice(&self.json);
-        out.push(b']');
-        builder.finish(&self.attachments)
+    fn frame(mut self, kind: HeaderKind, namespace: &str, id: Option<u64>) -> Outgoing {
+        self.text.buffer().push(b']');
+        self.text.begin_with(|out| {
+            write_header(out, kind, self.attachments.len(), namespace, id);
+            out.push(b'[');
+        });
+        self.text.finish(&self.attachments)
     }
 
     /// As an event that several recipients share, each with an ack id of its own.
-    pub(crate) fn into_shared(self) -> SharedEvent {
-        let mut json = Vec::with_capacity(self.json.len() + 2);
-        json.push(b'[');
-        json.extend_from_slice(&self.json);
-        json.push(b']');
-        SharedEvent { tail: SharedTail::new(&json, &self.attachments), attachments: self.attachments.len() }
+    pub(crate) fn into_shared(mut self) -> SharedEvent {
+        self.text.buffer().push(b']');
+        self.text.begin_with(|out| out.push(b'['));
+        SharedEvent {
+            tail: SharedTail::new(self.json(), &self.attachments),
+            attachments: self.attachments.len(),
+        }
     }
 }
 
@@ -159,10 +177,10 @@ mod tests {
 
     #[test]
     fn no_data_is_no_argument() {
-        assert_eq!(Encoded::event("a", &()).unwrap().json, b"\"a\"");
-        assert_eq!(Encoded::event("a", &(1, "b")).unwrap().json, b"\"a\",1,\"b\"");
-        assert_eq!(Encoded::event("a", &vec![1, 2]).unwrap().json, b"\"a\",[1,2]");
-        assert_eq!(Encoded::event("a", &None::<u8>).unwrap().json, b"\"a\",null");
+        assert_eq!(Encoded::event("a", &()).unwrap().json(), b"\"a\"");
+        assert_eq!(Encoded::event("a", &(1, "b")).unwrap().json(), b"\"a\",1,\"b\"");
+        assert_eq!(Encoded::event("a", &vec![1, 2]).unwrap().json(), b"\"a\",[1,2]");
+        assert_eq!(Encoded::event("a", &None::<u8>).unwrap().json(), b"\"a\",null");
     }
 
     #[test]
