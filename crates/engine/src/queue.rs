@@ -89,6 +89,11 @@ impl Queue {
         self.items.is_empty()
     }
 
+    /// Whether one item waits.
+    pub(crate) fn is_single(&self) -> bool {
+        self.items.len() == 1
+    }
+
     /// Packets and bytes that wait.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.packets, self.bytes)
@@ -180,6 +185,16 @@ impl Queue {
             }
         }
         slices
+    }
+
+    /// Copies everything that waits to the end of `out`.
+    pub(crate) fn gather(&self, out: &mut Vec<u8>) {
+        let mut skip = self.offset;
+        for piece in self.items.iter().flat_map(Item::wire) {
+            let from = skip.min(piece.len());
+            skip -= from;
+            out.extend_from_slice(&piece[from..]);
+        }
     }
 
     /// `written` bytes have gone out.
@@ -294,6 +309,12 @@ mod tests {
         SendQueue { max_packets, overflow, ..SendQueue::default() }
     }
 
+    fn gathered(queue: &Queue) -> Vec<u8> {
+        let mut out = Vec::new();
+        queue.gather(&mut out);
+        out
+    }
+
     #[test]
     fn partial_writes_resume_where_they_stopped() {
         let mut queue = Queue::default();
@@ -301,9 +322,11 @@ mod tests {
             queue.push_message(message(text), false, &SendQueue::default()).unwrap();
         }
         let whole: Vec<u8> = queue.slices().iter().flat_map(|s| s.to_vec()).collect();
+        assert_eq!(gathered(&queue), whole);
         let mut written = Vec::new();
         while !queue.is_empty() {
             let next: Vec<u8> = queue.slices().iter().flat_map(|s| s.to_vec()).take(4).collect();
+            assert!(gathered(&queue).starts_with(&next));
             queue.advance(next.len());
             written.extend(next);
         }

@@ -1,16 +1,24 @@
 //! Sending: straight to the transport when nothing waits, else by the queue.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::drive::thread_token;
 use super::{Core, Link, Phase, Session};
 use crate::message::Outgoing;
-use crate::queue::Full;
+use crate::queue::{Full, Queue};
 use crate::reason::CloseReason;
 use crate::transport::Transport;
+
+/// Bytes up to which several messages are copied into one piece to be written.
+const GATHERED: usize = 8 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is to be done once the lock is released.
 #[must_use]
@@ -210,8 +218,7 @@ impl Session {
             Link::Stream(_) if core.blocked => After::Nothing,
             Link::Stream(transport) => {
                 while !core.queue.is_empty() {
-                    let result = transport.try_write(&core.queue.slices());
-                    match result {
+                    match write(&**transport, &core.queue) {
                         Ok(written) => core.queue.advance(written),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             core.blocked = true;
@@ -248,4 +255,18 @@ impl Session {
             }
         }
     }
+}
+
+/// Writes what waits, as far as the transport takes it. Several small messages are put side by side first: the kernel
+/// takes one piece faster than many.
+fn write(transport: &dyn Transport, queue: &Queue) -> io::Result<usize> {
+    let (_, bytes) = queue.len();
+    if queue.is_single() || bytes > GATHERED {
+        return transport.try_write(&queue.slices());
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        queue.gather(buffer);
+        transport.try_write(&[IoSlice::new(buffer)])
+    })
 }
