@@ -6,10 +6,12 @@
 //! not empty, and takes the direct way otherwise.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
@@ -61,6 +63,8 @@ pub(crate) struct Shard {
     pending: AtomicUsize,
     waker: atomic_waker::AtomicWaker,
     pressure: Arc<Pressure>,
+    /// The server is gone.
+    closed: AtomicBool,
 }
 
 /// How much waits in all shards, and who waits for it to get less.
@@ -119,6 +123,7 @@ impl Shards {
                 queue: Mutex::default(),
                 pending: AtomicUsize::new(0),
                 waker: atomic_waker::AtomicWaker::new(),
+                closed: AtomicBool::new(false),
             })
         };
         Self {
@@ -144,7 +149,7 @@ impl Shards {
             return;
         }
         for shard in &self.shards {
-            runtime.spawn(run(Arc::downgrade(shard)));
+            runtime.spawn(run(shard.clone()));
         }
     }
 
@@ -183,22 +188,8 @@ impl Shards {
             shard.waker.wake();
         } else {
             while let Some(batch) = shard.next_batch() {
-                let (count, bytes) = (batch.len(), batch.iter().map(Op::bytes).sum());
-                let mut delivery = Delivery::new(count > 1);
-                for op in batch {
-                    match op {
-                        Op::Broadcast(broadcast) => {
-                            broadcast.exclude();
-                            for chunk in broadcast.to.iter().flat_map(Snapshot::chunks) {
-                                delivery.chunk(&broadcast, chunk);
-                            }
-                        }
-                        other => delivery.single(other),
-                    }
-                }
-                delivery.finish();
-                shard.pending.fetch_sub(count, Ordering::AcqRel);
-                shard.pressure.remove(bytes);
+                let whole = shard.deliver(batch, usize::MAX).now_or_never();
+                debug_assert!(whole.is_some(), "a delivery in one slice does not wait");
             }
         }
     }
@@ -206,14 +197,29 @@ impl Shards {
 
 impl Drop for Shards {
     fn drop(&mut self) {
-        // Their tasks end when they find their shard gone.
         for shard in &self.shards {
+            shard.closed.store(true, Ordering::Release);
             shard.waker.wake();
         }
     }
 }
 
 impl Shard {
+    /// Resolves when there is something to do, or with `false` when the server is gone.
+    async fn waits_or_ends(&self) -> bool {
+        poll_fn(|cx| {
+            self.waker.register(cx.waker());
+            if self.closed.load(Ordering::Acquire) {
+                return Poll::Ready(false);
+            }
+            let mut queue = self.queue.lock();
+            // When nothing waits, the next operation to come must begin anew.
+            queue.active = !queue.ops.is_empty();
+            if queue.active { Poll::Ready(true) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// The next operations; `None` when there are none, and then the next one to come must begin anew.
     fn next_batch(&self) -> Option<VecDeque<Op>> {
         let mut queue = self.queue.lock();
@@ -226,7 +232,8 @@ impl Shard {
         Some(std::mem::replace(&mut queue.ops, rest))
     }
 
-    async fn deliver(&self, batch: VecDeque<Op>) {
+    /// Delivers a batch, and lets other tasks run after about `slice` deliveries.
+    async fn deliver(&self, batch: VecDeque<Op>, slice: usize) {
         let (count, bytes) = (batch.len(), batch.iter().map(Op::bytes).sum());
         let mut delivery = Delivery::new(count > 1);
         let mut delivered = 0;
@@ -240,7 +247,7 @@ impl Shard {
                 for chunk in snapshot.chunks() {
                     delivery.chunk(&broadcast, chunk);
                     delivered += chunk.len();
-                    if delivered >= SLICE {
+                    if delivered >= slice {
                         delivered = 0;
                         tokio::task::yield_now().await;
                     }
@@ -254,19 +261,17 @@ impl Shard {
 }
 
 /// The task of a shard: ends with the server.
-async fn run(shard: Weak<Shard>) {
-    loop {
-        let batch = std::future::poll_fn(|cx| {
-            let Some(shard) = shard.upgrade() else { return Poll::Ready(None) };
-            shard.waker.register(cx.waker());
-            match shard.next_batch() {
-                Some(batch) => Poll::Ready(Some((shard, batch))),
-                None => Poll::Pending,
-            }
-        })
-        .await;
-        let Some((shard, batch)) = batch else { return };
-        shard.deliver(batch).await;
+async fn run(shard: Arc<Shard>) {
+    let mut joined = false;
+    while shard.waits_or_ends().await {
+        // Several are under way at a time: what has come in on other connections by now goes out in the same writes.
+        if joined {
+            tokio::task::yield_now().await;
+        }
+        if let Some(batch) = shard.next_batch() {
+            joined = batch.len() > 1;
+            shard.deliver(batch, SLICE).await;
+        }
     }
 }
 

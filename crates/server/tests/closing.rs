@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Client, Latch, Log, settle};
+use support::{Client, Latch, Log, settle, until};
 use wirebird::extract::{Data, State};
 use wirebird::{
     Adapter, Completion, ConnectRequest, ConnectResponder, DisconnectReason, Dispatcher, Error, Handshake,
@@ -224,4 +224,22 @@ async fn a_handler_may_close_the_server() {
     client.closed().await;
     client.take();
     assert_eq!(log.wait(2).await, ["disconnect", "closed"]);
+}
+
+/// A server that is dropped leaves no task behind, whatever its tasks were about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_server_that_is_gone_has_no_tasks() {
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = alive();
+    for _ in 0..50 {
+        let io = Server::builder().shards(4).build();
+        io.on_connect(async || {});
+        let client = Client::open(&io);
+        client.join("/").await;
+        io.emit("event", 1).unwrap();
+        assert_eq!(client.next().await, r#"2["event",1]"#);
+        client.break_off();
+        io.close().await;
+    }
+    until("the tasks to end", || alive() == before).await;
 }
