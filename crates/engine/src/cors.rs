@@ -111,12 +111,8 @@ impl Cors {
         secure: bool,
         forwarded: Option<&Forwarded>,
     ) -> Result<CorsHeaders, OriginRefused> {
-        if matches!(self.origins, Origins::Disabled) {
-            return Ok(CorsHeaders::default());
-        }
-        let Some(origin) = headers.get(header::ORIGIN) else {
-            return Ok(CorsHeaders { origin: None, credentials: false, vary: true });
-        };
+        let origin = headers.get(header::ORIGIN).filter(|_| !matches!(self.origins, Origins::Disabled));
+        let Some(origin) = origin else { return Ok(CorsHeaders::without_origin(self)) };
         let text = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         let (allowed, expected) = match &self.origins {
             Origins::Any => (true, String::new()),
@@ -164,6 +160,21 @@ impl Cors {
 }
 
 impl CorsHeaders {
+    /// Those of a response to a request that named no origin.
+    pub(crate) fn without_origin(cors: &Cors) -> Self {
+        Self { vary: !matches!(cors.origins, Origins::Disabled), ..Self::default() }
+    }
+
+    /// Whether the response says which origin may read it.
+    pub(crate) fn names_origin(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// Whether the response depends on the origin.
+    pub(crate) fn varies(&self) -> bool {
+        self.vary
+    }
+
     /// Those of a response to an origin that is refused.
     pub(crate) fn refused() -> Self {
         Self { vary: true, ..Self::default() }

@@ -201,17 +201,19 @@ impl Engine {
     /// Opens a session on a transport that carries packets both ways: a WebSocket, or the memory of this process. The
     /// OPEN packet is the first that waits for it. `None` when the engine is closing or no id can be had.
     pub fn open(&self, handshake: Arc<Handshake>, transport: Arc<dyn Transport>) -> Option<Arc<Session>> {
-        self.open_as(self.next_id()?, handshake, transport)
+        self.open_as(self.next_id()?, handshake, transport, &[])
     }
 
+    /// Opens a session on a stream. `answer` is what goes out there before everything else.
     pub(crate) fn open_as(
         &self,
         id: Id,
         handshake: Arc<Handshake>,
         transport: Arc<dyn Transport>,
+        answer: &[u8],
     ) -> Option<Arc<Session>> {
         let session = self.create(id, handshake, Link::Stream(transport))?;
-        session.send_open(Outgoing::open(&self.open_json(&session, &[])));
+        session.send_open(Outgoing::open(&self.open_json(&session, &[])), answer);
         self.shared.announce(&session).then_some(session)
     }
 

@@ -1,5 +1,6 @@
 //! The request that opened a session, kept for the session's whole life.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
@@ -22,8 +23,8 @@ pub struct Secure;
 /// The request that opened a session: method, URI, version, headers, addresses and the extensions that middleware
 /// left in it.
 ///
-/// Everything is copied out of the HTTP request, so that no read buffer stays alive, and headers are kept as one
-/// block of text.
+/// Everything is copied out of the HTTP request, so that no read buffer stays alive. Headers are kept as one block of
+/// text, and what the listener says of the connection is kept here and not as an extension.
 #[derive(Debug)]
 pub struct Handshake {
     method: Method,
@@ -31,8 +32,8 @@ pub struct Handshake {
     uri: Box<str>,
     /// `name: value\r\n`; values of one name in their order.
     headers: Box<[u8]>,
-    peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
+    peer: Option<PeerAddr>,
+    local: Option<LocalAddr>,
     secure: bool,
     issued: SystemTime,
     extensions: Extensions,
@@ -48,19 +49,29 @@ impl Handshake {
             headers.extend_from_slice(value.as_bytes());
             headers.extend_from_slice(b"\r\n");
         }
-        let direct = parts.extensions.get::<PeerAddr>().map(|p| p.0);
-        let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
-        let forwarded = proxies.forwarded(direct, &parts.headers).unwrap_or_default();
+        let mut extensions = std::mem::take(&mut parts.extensions);
+        let direct = extensions.get::<PeerAddr>().copied();
+        let secure = extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+        let forwarded = proxies.forwarded(direct.map(|peer| peer.0), &parts.headers).unwrap_or_default();
+        // What a proxy overrules stays there for those who ask.
+        if forwarded.client.is_none() {
+            extensions.remove::<PeerAddr>();
+        }
+        if forwarded.secure.is_none() {
+            extensions.remove::<Secure>();
+        }
+        let local = extensions.remove::<LocalAddr>();
         Self {
             method: parts.method.clone(),
             version: parts.version,
             uri: parts.uri.to_string().into(),
             headers: headers.into(),
-            peer: forwarded.client.map(|ip| SocketAddr::new(ip, 0)).or(direct),
-            local: parts.extensions.get::<LocalAddr>().map(|l| l.0),
+            peer: forwarded.client.map(|ip| PeerAddr(SocketAddr::new(ip, 0))).or(direct),
+            local,
             secure: forwarded.secure.unwrap_or(secure),
             issued: SystemTime::now(),
-            extensions: std::mem::take(&mut parts.extensions),
+            // A map keeps its table when nothing is left in it.
+            extensions: if extensions.is_empty() { Extensions::new() } else { extensions },
         }
     }
 
@@ -144,12 +155,12 @@ impl Handshake {
     ///
     /// `None` when the listener gave none: [`PeerAddr`] says how to give it.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.map(|peer| peer.0)
     }
 
     /// The address the connection came in on.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.local
+        self.local.map(|local| local.0)
     }
 
     /// Whether the client speaks TLS (to us, or to a trusted proxy).
@@ -162,14 +173,20 @@ impl Handshake {
         self.issued
     }
 
-    /// What middleware put into the request's extensions.
+    /// What middleware put into the request's extensions. What the listener put there is not among them:
+    /// [`Handshake::extension`] has it, too.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
     /// One extension, by type.
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
-        self.extensions.get()
+        fn kept<T: 'static>(value: Option<&impl Any>) -> Option<&T> {
+            (value? as &dyn Any).downcast_ref()
+        }
+        let given = self.extensions.get();
+        let addr = || kept(self.peer.as_ref()).or_else(|| kept(self.local.as_ref()));
+        given.or_else(addr).or_else(|| kept(self.secure.then_some(&Secure)))
     }
 }
 
@@ -278,6 +295,8 @@ mod tests {
         assert_eq!(shake.headers().filter(|(name, _)| *name == "x-two").count(), 2);
         assert_eq!(shake.header_map().get_all("x-two").iter().count(), 2);
         assert_eq!(shake.peer_addr(), Some("127.0.0.1:4000".parse().unwrap()));
+        assert_eq!(shake.extension(), Some(&PeerAddr("127.0.0.1:4000".parse().unwrap())));
+        assert_eq!(shake.extension::<LocalAddr>(), None);
         assert!(!shake.is_secure());
     }
 
@@ -296,6 +315,7 @@ mod tests {
     fn forwarding_headers_count_only_from_trusted_proxies() {
         let trusted = TrustedProxies::Addrs(vec!["127.0.0.1".parse().unwrap()]);
         assert_eq!(handshake(&trusted).peer_addr().unwrap().ip().to_string(), "10.1.2.3");
+        assert_eq!(handshake(&trusted).extension(), Some(&PeerAddr("127.0.0.1:4000".parse().unwrap())));
         assert!(handshake(&trusted).is_secure());
         let other = TrustedProxies::Addrs(vec!["10.0.0.1".parse().unwrap()]);
         assert_eq!(handshake(&other).peer_addr().unwrap().ip().to_string(), "127.0.0.1");

@@ -180,7 +180,7 @@ impl TextBuilder {
         let end = self.buffer.len();
         write(&mut self.buffer);
         let added = self.buffer.len() - end;
-        if added <= self.start - MAX_HEADER_LEN - 1 {
+        if added < self.start - MAX_HEADER_LEN {
             self.buffer.copy_within(end.., self.start - added);
             self.buffer.truncate(end);
             self.start -= added;

@@ -1,6 +1,7 @@
 //! The outbound queue of one session: packets in emit order, drained by whichever transport is current.
 
-use std::collections::VecDeque;
+mod items;
+
 use std::io::IoSlice;
 
 use smallvec::SmallVec;
@@ -8,6 +9,7 @@ use wirebird_proto::engine_io::PayloadWriter;
 
 use crate::config::{Overflow, SendQueue};
 use crate::message::Outgoing;
+use items::Items;
 
 /// Slices that one vectored write takes at most.
 const MAX_SLICES: usize = 64;
@@ -27,7 +29,7 @@ pub(crate) enum Item {
     Ping,
     /// The OPEN packet of a session that began on a WebSocket.
     Open(Outgoing),
-    /// A finished WebSocket control frame.
+    /// Finished bytes of a stream: a WebSocket control frame, or the answer to its request and OPEN.
     Control(Box<[u8]>),
 }
 
@@ -52,7 +54,7 @@ pub enum Frame {
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    items: VecDeque<Item>,
+    items: Items,
     bytes: usize,
     packets: usize,
     /// How much of the first item has been written.
@@ -137,13 +139,16 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client
+    /// Adds a ping before everything but OPEN and control frames that has not begun to go out: it must not wait behind what a slow client
     /// has yet to fetch, or the client would seem dead.
     pub(crate) fn push_ping(&mut self) {
         self.bytes += Item::Ping.wire_len();
         self.packets += Item::Ping.packets();
-        let first = usize::from(self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_))));
-        self.items.insert(first, Item::Ping);
+        if self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_) | Item::Control(_))) {
+            self.items.push_second(Item::Ping);
+        } else {
+            self.items.push_front(Item::Ping);
+        }
     }
 
     pub(crate) fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {
@@ -171,7 +176,7 @@ impl Queue {
     pub(crate) fn slices(&self) -> SmallVec<[IoSlice<'_>; MAX_SLICES]> {
         let mut slices = SmallVec::new();
         let mut skip = self.offset;
-        for item in &self.items {
+        for item in self.items.iter() {
             for piece in item.wire() {
                 if skip >= piece.len() {
                     skip -= piece.len();
@@ -284,10 +289,6 @@ impl Queue {
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.uncount(&item);
-        // An idle session holds no buffer.
-        if self.items.is_empty() && self.items.capacity() > 4 {
-            self.items = VecDeque::new();
-        }
         Some(item)
     }
 

@@ -17,10 +17,16 @@ pub type AckSink = Box<dyn FnOnce(AckResult) + Send>;
 pub(crate) struct AckTable {
     /// The id of the next one. Ids are never used twice on one socket.
     next: u64,
+    /// `None` until the first one.
+    owed: Option<Box<Owed>>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Owed {
     pending: BTreeMap<u64, Pending>,
     /// When the timer entry that counts fires.
     timer: Option<Millis>,
-    closed: bool,
 }
 
 struct Pending {
@@ -40,43 +46,46 @@ impl AckTable {
         if self.closed {
             return Err((sink, AckError::Disconnected));
         }
-        if self.pending.len() >= limit {
+        let owed = self.owed.get_or_insert_default();
+        if owed.pending.len() >= limit {
             return Err((sink, AckError::TooMany));
         }
         let id = self.next;
         self.next += 1;
-        self.pending.insert(id, Pending { sink, deadline });
-        let timer = deadline.filter(|deadline| self.timer.is_none_or(|timer| *deadline < timer));
+        owed.pending.insert(id, Pending { sink, deadline });
+        let timer = deadline.filter(|deadline| owed.timer.is_none_or(|timer| *deadline < timer));
         if timer.is_some() {
-            self.timer = timer;
+            owed.timer = timer;
         }
         Ok((id, timer))
     }
 
     pub(crate) fn take(&mut self, id: u64) -> Option<AckSink> {
-        self.pending.remove(&id).map(|pending| pending.sink)
+        self.owed.as_mut()?.pending.remove(&id).map(|pending| pending.sink)
     }
 
     /// The sinks whose time is up, and when to look again.
     pub(crate) fn expire(&mut self, now: Millis) -> (Vec<AckSink>, Option<Millis>) {
-        if self.timer.is_none_or(|timer| now < timer) {
+        let Some(owed) = self.owed.as_mut().filter(|owed| owed.timer.is_some_and(|timer| timer <= now))
+        else {
             return (Vec::new(), None);
-        }
-        let due: Vec<u64> = self
+        };
+        let due: Vec<u64> = owed
             .pending
             .iter()
             .filter(|(_, pending)| pending.deadline.is_some_and(|deadline| deadline <= now))
             .map(|(id, _)| *id)
             .collect();
-        let sinks = due.iter().filter_map(|id| self.take(*id)).collect();
-        self.timer = self.pending.values().filter_map(|pending| pending.deadline).min();
-        (sinks, self.timer)
+        let sinks = due.iter().filter_map(|id| owed.pending.remove(id)).map(|due| due.sink).collect();
+        owed.timer = owed.pending.values().filter_map(|pending| pending.deadline).min();
+        (sinks, owed.timer)
     }
 
     /// Takes every sink; no more are accepted.
     pub(crate) fn close(&mut self) -> Vec<AckSink> {
         self.closed = true;
-        std::mem::take(&mut self.pending).into_values().map(|pending| pending.sink).collect()
+        let owed = self.owed.take().unwrap_or_default();
+        owed.pending.into_values().map(|pending| pending.sink).collect()
     }
 }
 

@@ -188,6 +188,9 @@ impl Client {
                     return;
                 }
                 let Some(socket) = connecting.waiting.pop_front() else { return };
+                if connecting.waiting.is_empty() {
+                    connecting.waiting = VecDeque::new();
+                }
                 connecting.busy = true;
                 connecting.starting = true;
                 socket

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use crate::error::RoomError;
 use crate::members::{Members, Snapshot};
@@ -28,7 +27,7 @@ struct Shard {
 #[derive(Default)]
 pub(crate) struct Membership {
     all: Option<u32>,
-    rooms: SmallVec<[(Room, u32); 1]>,
+    rooms: Vec<(Room, u32)>,
     /// The socket has left for good; the names stay readable until it is removed.
     frozen: bool,
 }
@@ -67,6 +66,10 @@ impl Rooms {
         }
         let place =
             self.shards[socket.shard].lock().rooms.entry(room.clone()).or_default().insert(socket.clone());
+        if membership.rooms.is_empty() {
+            // Most sockets are in one room or in none.
+            membership.rooms.reserve_exact(1);
+        }
         membership.rooms.push((room, place));
         Ok(true)
     }
@@ -140,6 +143,6 @@ impl Membership {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.rooms = SmallVec::new();
+        self.rooms = Vec::new();
     }
 }

@@ -15,7 +15,7 @@ use crate::polling::Post;
 
 /// How long the rest of a refused body is read. A connection that is closed while data still arrives is reset, and
 /// the reset can overtake the answer: a proxy then says 502 in place of what the server said.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 pub(super) enum BodyError {
     TooLarge,

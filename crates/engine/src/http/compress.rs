@@ -5,7 +5,6 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use http::header::{ACCEPT_ENCODING, HeaderMap};
 
 use crate::config::Config;
 
@@ -24,10 +23,10 @@ enum Format {
 }
 
 impl Encoding {
-    /// What the client prefers of gzip and deflate by its `Accept-Encoding`; gzip when both are equal.
-    pub(crate) fn negotiate(config: &Config, headers: &HeaderMap) -> Self {
+    /// What the client prefers of gzip and deflate by its `Accept-Encoding` headers; gzip when both are equal.
+    pub(crate) fn negotiate<'a>(config: &Config, accepted: impl IntoIterator<Item = &'a str>) -> Self {
         let enabled = config.http_compression;
-        let format = if enabled { preferred(headers) } else { None };
+        let format = if enabled { preferred(accepted) } else { None };
         Self { format, enabled, threshold: config.compression_threshold }
     }
 
@@ -36,9 +35,14 @@ impl Encoding {
         self.enabled
     }
 
+    /// Whether it is tried to make the body smaller.
+    pub(crate) fn compresses(self, body: &Bytes) -> bool {
+        self.format.is_some() && body.len() >= self.threshold
+    }
+
     /// The body to send and its `Content-Encoding`, if any.
     pub(crate) fn apply(self, body: Bytes) -> (Bytes, Option<&'static str>) {
-        let Some(format) = self.format.filter(|_| body.len() >= self.threshold) else { return (body, None) };
+        let Some(format) = self.format.filter(|_| self.compresses(&body)) else { return (body, None) };
         let compressed = match format {
             Format::Gzip => write(GzEncoder::new(Vec::new(), Compression::fast()), &body, GzEncoder::finish),
             Format::Deflate => {
@@ -64,18 +68,22 @@ fn write<W: Write>(
     finish(encoder)
 }
 
-fn preferred(headers: &HeaderMap) -> Option<Format> {
+fn preferred<'a>(accepted: impl IntoIterator<Item = &'a str>) -> Option<Format> {
     let mut gzip = None;
     let mut deflate = None;
     let mut any = None;
-    for value in headers.get_all(ACCEPT_ENCODING) {
-        for part in value.to_str().unwrap_or_default().split(',') {
+    for value in accepted {
+        for part in value.split(',') {
             let mut fields = part.split(';').map(str::trim);
-            let slot = match fields.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => &mut gzip,
-                "deflate" => &mut deflate,
-                "*" => &mut any,
-                _ => continue,
+            let name = fields.next().unwrap_or_default();
+            let slot = if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+                &mut gzip
+            } else if name.eq_ignore_ascii_case("deflate") {
+                &mut deflate
+            } else if name == "*" {
+                &mut any
+            } else {
+                continue;
             };
             let weight = fields.find_map(|f| f.strip_prefix("q=").or_else(|| f.strip_prefix("Q=")));
             // What is no weight is none: better plain than unreadable.
@@ -99,9 +107,7 @@ mod tests {
     use super::*;
 
     fn prefers(value: &str) -> Option<Format> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
-        preferred(&headers)
+        preferred([value])
     }
 
     #[test]
@@ -116,9 +122,7 @@ mod tests {
 
     #[test]
     fn only_bodies_over_the_threshold_are_compressed() {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, "gzip".parse().unwrap());
-        let encoding = Encoding::negotiate(&Config::default(), &headers);
+        let encoding = Encoding::negotiate(&Config::default(), ["gzip"]);
         assert_eq!(encoding.apply(Bytes::from(vec![b'a'; 1023])).1, None);
         let (body, name) = encoding.apply(Bytes::from(vec![b'a'; 1024]));
         assert_eq!(name, Some("gzip"));

@@ -5,7 +5,11 @@
 
 mod body;
 mod compress;
+mod date;
+mod direct;
+mod head;
 mod respond;
+mod rewind;
 mod serve;
 
 use std::sync::Arc;
@@ -81,9 +85,11 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
     if parts.method == Method::OPTIONS {
         return Step::Respond(respond::preflight(engine, &parts.headers, &cors));
     }
+    let accept_encodings = parts.headers.get_all(header::ACCEPT_ENCODING).iter();
+    let accept_encodings = accept_encodings.filter_map(|value| value.to_str().ok());
     let reply = Reply {
         cors: cors.clone(),
-        encoding: compress::Encoding::negotiate(engine.config(), &parts.headers),
+        encoding: compress::Encoding::negotiate(engine.config(), accept_encodings),
         accept: None,
         cookie: None,
     };
@@ -175,7 +181,8 @@ async fn open(
     let secure = handshake.is_secure();
     if let Some(accept) = accept {
         let id = engine.next_id().ok_or(Refused::CLOSING)?;
-        let reply = Reply { accept: Some(accept), cookie: cookie(engine, id, secure), ..reply };
+        let cookie = cookie(engine, id, secure);
+        let reply = Reply { accept: Some(accept), cookie, ..reply };
         return Ok(Step::WebSocket(WebSocket::new(engine.clone(), handshake, id), reply));
     }
     let (session, body) = engine.open_polling(handshake).ok_or(Refused::CLOSING)?;
@@ -281,6 +288,27 @@ impl Reply {
         response
     }
 
+    /// To a request without an `Origin`.
+    fn without_origin(engine: &Engine, encoding: compress::Encoding) -> Self {
+        Self {
+            cors: CorsHeaders::without_origin(&engine.config().cors),
+            encoding,
+            accept: None,
+            cookie: None,
+        }
+    }
+
+    /// The head of [`Reply::poll`], if it is one as most are.
+    fn plain_poll(&self, body: &Bytes) -> Option<Vec<u8>> {
+        let plain = !self.cors.names_origin() && !self.encoding.compresses(body);
+        plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.len()))
+    }
+
+    /// All of [`Reply::posted`] for packets that were taken, if it is one as most are.
+    fn plain_posted(&self) -> Option<Vec<u8>> {
+        (!self.cors.names_origin()).then(|| head::of_post(self.cors.varies()))
+    }
+
     /// The answer to a POST: whether its packets were taken.
     pub fn posted(&self, valid: bool) -> Response<Bytes> {
         let mut response = if valid {
@@ -318,4 +346,31 @@ impl Reply {
 
 pub(crate) fn not_a_websocket() -> Response<Bytes> {
     Refused::REQUEST.response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::cors::{Cors, Origins};
+
+    #[test]
+    fn plain_answers_are_the_same_bytes() {
+        for (disabled, compression) in [(false, true), (true, false)] {
+            let config = Config { http_compression: compression, ..Config::default() };
+            let origins = if disabled { Origins::Disabled } else { Origins::Same };
+            let cors = Cors { origins, ..Cors::default() };
+            let encoding = compress::Encoding::negotiate(&config, None);
+            let cors = CorsHeaders::without_origin(&cors);
+            let reply = Reply { cors, encoding, accept: None, cookie: None };
+            for len in [0, 7, 10, 1000, 123_456] {
+                let body = Bytes::from(vec![b'a'; len]);
+                let plain = reply.plain_poll(&body).unwrap();
+                assert_eq!(plain, head::of_response(&reply.poll(body)));
+            }
+            let mut whole = head::of_response(&reply.posted(true));
+            whole.extend_from_slice(b"ok");
+            assert_eq!(reply.plain_posted().unwrap(), whole);
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! The driver for hyper: one function from request to response, and a listener for those without a framework.
 
-use std::future::Future;
+use std::any::Any;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,17 +20,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::body::{self, BodyError};
+use super::direct::{self, Next};
+use super::rewind::Rewind;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
 use crate::http::{Step, begin, is_endpoint, log_too_large};
 use crate::stream::WebSocket;
 
 /// How long the listener waits for the head of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Headers that a request may have.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 /// Bytes that the head of a request may have.
-const MAX_HEAD: usize = 16 << 10;
+pub(super) const MAX_HEAD: usize = 16 << 10;
 
 /// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -72,7 +76,7 @@ where
         Step::WebSocket(websocket, reply) => {
             tokio::spawn(async move {
                 match on_upgrade.await {
-                    Ok(upgraded) => run_upgraded(websocket, upgraded).await,
+                    Ok(upgraded) => start_upgraded(websocket, upgraded),
                     Err(error) => {
                         tracing::debug!(target: "wirebird::engineio", %error, "the connection could not be upgraded");
                     }
@@ -86,15 +90,23 @@ where
 
 /// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
 /// that packets can be written to it from any thread.
-async fn run_upgraded(websocket: WebSocket, upgraded: hyper::upgrade::Upgraded) {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return websocket.run_tcp(parts.io.into_inner(), parts.read_buf).await,
+fn start_upgraded(websocket: WebSocket, upgraded: hyper::upgrade::Upgraded) {
+    let upgraded = match upgraded.downcast::<TokioIo<Rewind<TcpStream>>>() {
+        Ok(parts) => {
+            let (stream, leftover) = parts.io.into_inner().into_inner(parts.read_buf);
+            drop(tokio::spawn(websocket.run_tcp(stream, leftover)));
+            return;
+        }
         Err(upgraded) => upgraded,
     };
-    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => websocket.run_tcp(parts.io.into_inner(), parts.read_buf).await,
-        Err(upgraded) => websocket.run(TokioIo::new(upgraded), Bytes::new()).await,
-    }
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return drop(tokio::spawn(websocket.run_tcp(parts.io.into_inner(), parts.read_buf))),
+        Err(upgraded) => upgraded,
+    };
+    drop(match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => tokio::spawn(websocket.run_tcp(parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => tokio::spawn(websocket.run(TokioIo::new(upgraded), Bytes::new())),
+    });
 }
 
 /// The body of a [`Fallback`]'s response.
@@ -168,16 +180,45 @@ impl Listener {
         if let Ok(local) = stream.local_addr() {
             known.insert(LocalAddr(local));
         }
-        self.connection(stream, known).await;
+        // Boxed: a WebSocket must not carry the room that requests need.
+        if let Some((websocket, stream, leftover)) = Box::pin(self.requests(stream, known)).await {
+            websocket.run_ready(stream, leftover).await;
+        }
     }
 
-    /// Serves one connection until it ends: TLS, a Unix socket, memory. `known` is put into the extensions of each of
-    /// its requests: [`PeerAddr`], [`LocalAddr`] and [`Secure`](crate::Secure) if they apply.
+    /// Serves one connection until it ends or becomes a WebSocket, which is a task of its own: TLS, a Unix socket,
+    /// memory. `known` is put into the extensions of each of its requests: [`PeerAddr`], [`LocalAddr`] and
+    /// [`Secure`](crate::Secure) if they apply.
     pub async fn connection<S>(self, stream: S, known: Extensions)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        if let Some((websocket, stream, leftover)) = Box::pin(self.requests(stream, known)).await {
+            start(websocket, stream, leftover);
+        }
+    }
+
+    /// Answers requests. When one of them opens a WebSocket, gives that, the stream and what was read beyond the
+    /// request.
+    async fn requests<S>(self, stream: S, known: Extensions) -> Option<(WebSocket, S, Bytes)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         self.engine.attach_runtime();
+        match direct::run(&self.engine, stream, &known).await {
+            Ok(Next::WebSocket(websocket, stream, leftover)) => return Some((websocket, stream, leftover)),
+            Ok(Next::Unusual(stream, read)) => {
+                Box::pin(self.by_hyper(Rewind::new(stream, read), known)).await;
+            }
+            Err(error) => tracing::debug!(target: "wirebird::engineio", %error, "connection ended"),
+        }
+        None
+    }
+
+    async fn by_hyper<S>(self, stream: S, known: Extensions)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().extend(known.clone());
             let this = self.clone();
@@ -194,6 +235,20 @@ impl Listener {
         if let Err(error) = served {
             tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
         }
+    }
+}
+
+/// Runs a WebSocket. Packets can be written to a plain TCP connection from any thread.
+fn start<S>(websocket: WebSocket, stream: S, leftover: Bytes)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut stream = Some(stream);
+    let tcp: Option<&mut Option<TcpStream>> = (&mut stream as &mut dyn Any).downcast_mut();
+    if let Some(stream) = tcp.and_then(Option::take) {
+        tokio::spawn(websocket.run_tcp(stream, leftover));
+    } else if let Some(stream) = stream {
+        tokio::spawn(websocket.run(stream, leftover));
     }
 }
 
@@ -214,22 +269,42 @@ pub async fn serve(
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(target: "wirebird::engineio", %addr, "listening");
     }
-    let mut shutdown = pin!(shutdown);
+    // A task of its own runs where its connections do. It does not keep the listener, so that the port is free as soon as
+    // nobody waits here any more.
+    let listener = Arc::new(listener);
+    let accepting = Abort(tokio::spawn(accept(Arc::downgrade(&listener), served)));
+    shutdown.await;
+    drop(accepting);
+    Ok(())
+}
+
+/// Ends a task when dropped.
+struct Abort(tokio::task::JoinHandle<()>);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Accepts connections for as long as the listener is there.
+async fn accept(listener: Weak<TcpListener>, served: Listener) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => return Ok(()),
-        };
-        match accepted {
-            Ok((stream, peer)) => {
+        let accepted = poll_fn(|cx| match listener.upgrade() {
+            Some(listener) => listener.poll_accept(cx).map(Some),
+            None => Poll::Ready(None),
+        });
+        match accepted.await {
+            Some(Ok((stream, peer))) => {
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(served.clone().tcp(stream, peer));
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
                 tracing::warn!(target: "wirebird::engineio", %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            None => return,
         }
     }
 }

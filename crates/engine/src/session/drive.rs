@@ -134,9 +134,16 @@ impl Session {
         self.perform(after);
     }
 
-    pub(crate) fn send_open(&self, open: Outgoing) {
+    /// Sends the OPEN packet, and `answer` before it in the same write.
+    pub(crate) fn send_open(&self, open: Outgoing, answer: &[u8]) {
+        let item = if answer.is_empty() {
+            Item::Open(open)
+        } else {
+            let [first, second] = open.wire();
+            Item::Control([answer, first, second].concat().into())
+        };
         let mut core = self.core.lock();
-        core.queue.push(Item::Open(open));
+        core.queue.push(item);
         let after = self.after_push(&mut core);
         drop(core);
         self.perform(after);

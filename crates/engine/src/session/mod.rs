@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -45,7 +45,7 @@ pub struct Session {
     pub(crate) core: Mutex<Core>,
     slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// What the layer above keeps; set once, before the first message.
-    layer: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    layer: OnceLock<Arc<dyn Any + Send + Sync>>,
     me: Weak<Self>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) paused: bool,
     /// Woken when reading may go on, or when the session ends.
     pub(crate) read_waker: Option<Waker>,
-    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) posting: bool,
     heartbeat: Heartbeat,
     drained: Vec<Waker>,
@@ -166,7 +166,7 @@ impl Session {
                 torn: false,
             }),
             slot: Mutex::new(None),
-            layer: Mutex::new(None),
+            layer: OnceLock::new(),
             shared,
             me: me.clone(),
         });
@@ -210,14 +210,14 @@ impl Session {
     /// What the layer above keeps for this session: the Socket.IO server, for one. Applications have the
     /// [slot](Session::slot).
     #[doc(hidden)]
-    pub fn layer(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.layer.lock().clone()
+    pub fn layer(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.layer.get().map(|layer| &**layer)
     }
 
-    /// Keeps what belongs to the layer above; only the first call counts. It is dropped soon after the session ends.
+    /// Keeps what belongs to the layer above; only the first call counts. It is dropped with the session.
     #[doc(hidden)]
     pub fn set_layer(&self, value: Arc<dyn Any + Send + Sync>) {
-        self.layer.lock().get_or_insert(value);
+        let _ = self.layer.set(value);
     }
 
     /// What the application keeps for this session.

@@ -30,7 +30,7 @@ impl Session {
             matches!(core.link, Link::Polling { .. }) && core.upgrade.is_none() && core.phase == Phase::Open;
         if free {
             let deadline = self.shared.now() + self.shared.config.upgrade_timeout.as_millis() as Millis;
-            core.upgrade = Some(Upgrade { transport: transport.clone(), probed: false, deadline });
+            core.upgrade = Some(Box::new(Upgrade { transport: transport.clone(), probed: false, deadline }));
             self.shared.timers.schedule(deadline, self.timer(), UPGRADE);
         }
         free

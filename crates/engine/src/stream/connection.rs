@@ -1,7 +1,7 @@
 //! The task of one WebSocket.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use wirebird_proto::engine_io::Packet;
 use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame};
 
@@ -73,9 +73,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Runs until the connection ends, whoever ends it.
-    pub(crate) async fn run(mut self) {
-        let mut end = poll_fn(|cx| self.poll(cx)).await;
+    /// Lets the session go and closes the stream.
+    async fn finish(self, mut end: End) {
         let Self { io, transport, link, session, role, .. } = self;
         let session = match role {
             Role::Candidate => {
@@ -92,8 +91,7 @@ impl<S: Stream> Connection<S> {
             }
         };
         drop((transport, link));
-        // Boxed: an open connection must not carry the room that closing needs.
-        Box::pin(close(io, end, session)).await;
+        close(io, end, session).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -268,9 +266,31 @@ fn candidate<S: Stream>(
     }
 }
 
-/// Closes a WebSocket that was accepted for nothing: its session has a transport already, or the server is closing.
-pub(crate) async fn refuse<S: Stream>(io: S) {
-    close(io, End::Close(Some(CloseCode::NORMAL)), None).await;
+/// Runs a connection until it ends, whoever ends it. A stream without one was accepted for nothing (its session has a
+/// transport already, or the server is closing) and is closed at once.
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its argument twice")]
+pub(crate) fn run<S: Stream>(
+    mut started: Result<Connection<S>, (S, Vec<u8>)>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let end = poll_fn(|cx| match &mut started {
+            Ok(connection) => connection.poll(cx),
+            Err(_) => Poll::Ready(End::Close(Some(CloseCode::NORMAL))),
+        })
+        .await;
+        // Boxed: an open connection must not carry the room that closing needs.
+        Box::pin(finish(started, end)).await;
+    }
+}
+
+async fn finish<S: Stream>(started: Result<Connection<S>, (S, Vec<u8>)>, end: End) {
+    match started {
+        Ok(connection) => connection.finish(end).await,
+        Err((mut io, answer)) => {
+            let _ = timeout(CLOSE_TIMEOUT, io.write_raw(&answer)).await;
+            close(io, end, None).await;
+        }
+    }
 }
 
 /// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while. The

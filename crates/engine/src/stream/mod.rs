@@ -3,6 +3,7 @@
 mod connection;
 mod io;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use io::{AnyStream, TcpSplit};
 pub struct WebSocket {
     engine: Engine,
     purpose: Purpose,
+    /// What is to be written before everything else.
+    answer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -34,42 +37,71 @@ enum Purpose {
 
 impl WebSocket {
     pub(crate) fn new(engine: Engine, handshake: Arc<Handshake>, id: Id) -> Self {
-        Self { engine, purpose: Purpose::Open(handshake, id) }
+        Self { engine, purpose: Purpose::Open(handshake, id), answer: Vec::new() }
     }
 
     pub(crate) fn upgrading(engine: Engine, session: Arc<Session>) -> Self {
-        Self { engine, purpose: Purpose::Upgrade(session) }
+        Self { engine, purpose: Purpose::Upgrade(session), answer: Vec::new() }
     }
 
-    /// Runs it on a TCP connection until it ends. `leftover` is what was read beyond the request.
+    /// Whether it is to open a session.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self.purpose, Purpose::Open(..))
+    }
+
+    /// Leaves it to the WebSocket to write the answer to its request: for a new session that is one write with the OPEN
+    /// packet.
+    pub(crate) fn with_answer(self, answer: Vec<u8>) -> Self {
+        Self { answer, ..self }
+    }
+
+    /// Runs it on a TCP connection until it ends. `leftover` is what was read beyond the request. The session is opened
+    /// by the call itself; the future holds little, so that it can be spawned as it is.
     ///
     /// Packets are written from the thread that sends them when nothing waits before them.
-    pub async fn run_tcp(self, stream: TcpStream, leftover: Bytes) {
+    pub fn run_tcp(self, stream: TcpStream, leftover: Bytes) -> impl Future<Output = ()> + Send + 'static {
         let _ = stream.set_nodelay(true);
-        let (io, link) = TcpSplit::new(stream);
-        self.drive(io, link, leftover).await;
+        self.run_ready(stream, leftover)
     }
 
-    /// Runs it on any byte stream until it ends. `leftover` is what was read beyond the request.
-    pub async fn run<S>(self, stream: S, leftover: Bytes)
+    /// As [`WebSocket::run_tcp`], for a connection that has its options already.
+    pub(crate) fn run_ready(
+        self,
+        stream: TcpStream,
+        leftover: Bytes,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (io, link) = TcpSplit::new(stream);
+        connection::run(self.start(io, link, leftover))
+    }
+
+    /// Runs it on any byte stream until it ends. `leftover` is what was read beyond the request. The session is opened
+    /// by the call itself.
+    pub fn run<S>(self, stream: S, leftover: Bytes) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let (io, link) = AnyStream::new(stream);
-        self.drive(io, link, leftover).await;
+        connection::run(self.start(io, link, leftover))
     }
 
-    async fn drive<S: io::Stream>(self, io: S, link: Arc<S::Link>, leftover: Bytes) {
+    /// The connection; when there is nothing for it to carry, the stream and what is to be written to it first.
+    fn start<S: io::Stream>(
+        self,
+        io: S,
+        link: Arc<S::Link>,
+        leftover: Bytes,
+    ) -> Result<Connection<S>, (S, Vec<u8>)> {
         let transport: Arc<dyn crate::Transport> = link.clone();
         let (session, role) = match self.purpose {
-            Purpose::Open(handshake, id) => match self.engine.open_as(id, handshake, transport) {
+            Purpose::Open(handshake, id) => match self.engine.open_as(id, handshake, transport, &self.answer)
+            {
                 Some(session) => (session, Role::Session),
-                None => return connection::refuse(io).await,
+                None => return Err((io, self.answer)),
             },
             Purpose::Upgrade(session) if session.begin_upgrade(&transport) => (session, Role::Candidate),
-            Purpose::Upgrade(_) => return connection::refuse(io).await,
+            Purpose::Upgrade(_) => return Err((io, self.answer)),
         };
-        Connection::new(session, role, io, link, leftover).run().await;
+        Ok(Connection::new(session, role, io, link, leftover))
     }
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -360,15 +361,21 @@ impl SocketSession {
 
 impl SocketInner {
     fn update_turn(&self) -> UpdateTurn<'_> {
-        let me = std::thread::current().id();
+        let me = thread_token();
         assert!(
-            *self.updating_thread.lock() != Some(me),
+            self.updating_thread.load(Ordering::Relaxed) != me,
             "an update of a session inside an update of the same session"
         );
         let guard = self.updating.lock();
-        *self.updating_thread.lock() = Some(me);
+        self.updating_thread.store(me, Ordering::Relaxed);
         UpdateTurn { socket: self, _guard: guard }
     }
+}
+
+/// A number that only this thread has, never 0.
+fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }
 
 /// Held while one thread updates a session.
@@ -379,6 +386,6 @@ struct UpdateTurn<'a> {
 
 impl Drop for UpdateTurn<'_> {
     fn drop(&mut self) {
-        *self.socket.updating_thread.lock() = None;
+        self.socket.updating_thread.store(0, Ordering::Relaxed);
     }
 }

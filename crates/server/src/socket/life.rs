@@ -1,22 +1,20 @@
-//! A socket's life: connecting, handling events, leaving.
+//! A socket's life: connecting and leaving.
 
 use std::sync::Arc;
 
-use wirebird_engine::{Expire, Millis, Outgoing, SendError};
-use wirebird_proto::socket_io::{HeaderKind, RawArgs};
+use wirebird_engine::{Expire, Millis, Outgoing};
+use wirebird_proto::socket_io::HeaderKind;
 
+use super::events::{ACKS, resolve};
 use super::{Gate, Socket, SocketInner};
-use crate::acks::{AckResult, AckSink};
-use crate::dispatch::{AckSender, Completion, IncomingEvent};
-use crate::error::{AckError, ConnectError, EmitError};
+use crate::error::{AckError, ConnectError};
 use crate::guard;
-use crate::mailbox::{Accepted, Admitted, Job, Load, QueuedEvent, Stage, Visit};
+use crate::mailbox::{Accepted, Load, Stage};
 use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
 
-/// Timer tokens of a socket.
-const ACKS: u64 = 0;
+/// The timer token of a disconnected socket's handlers.
 const GRACE: u64 = 1;
 
 impl SocketInner {
@@ -109,165 +107,6 @@ impl SocketInner {
         self.client.uncount(&self.core, dropped);
         self.remove();
         self.client.connect_done(false);
-    }
-
-    // ---- events ----
-
-    pub(crate) fn receive(self: &Arc<Self>, event: QueuedEvent) {
-        if let Some(observer) = &self.core.observer {
-            guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
-        }
-        let load = event.load();
-        let admitted = {
-            let mut mailbox = self.mailbox.lock();
-            let admitted = mailbox.admit(event, self.namespace.concurrency());
-            if let Admitted::Queued = admitted {
-                self.client.count(&self.core, load);
-            }
-            admitted
-        };
-        match admitted {
-            Admitted::Now(event, visit) => {
-                self.dispatch(event, load, Some(visit));
-                self.settle(visit, load);
-            }
-            Admitted::Queued => {
-                self.client.restrain(&self.core);
-                self.pump();
-            }
-            Admitted::Never => {}
-        }
-    }
-
-    fn dispatch(self: &Arc<Self>, event: QueuedEvent, load: Load, visit: Option<Visit>) {
-        let incoming = IncomingEvent {
-            name: event.name,
-            args: event.args,
-            ack: AckSender::new(self.clone(), event.ack),
-            completion: Completion::event(self.clone(), load, visit),
-            socket: Socket(self.clone()),
-        };
-        self.namespace.dispatch(&self.core, "event", |dispatcher| dispatcher.event(incoming));
-    }
-
-    /// The event that was handed on at once is back from its handler, or the handler waits: from then on it counts as kept.
-    fn settle(self: &Arc<Self>, visit: Visit, load: Load) {
-        let next = {
-            let mut mailbox = self.mailbox.lock();
-            if mailbox.settle(visit) {
-                self.client.count(&self.core, load);
-            }
-            mailbox.next(self.namespace.concurrency())
-        };
-        self.client.restrain(&self.core);
-        self.run(next);
-    }
-
-    /// Runs what can run. Whoever finds somebody else at it leaves it to them.
-    pub(crate) fn pump(self: &Arc<Self>) {
-        let next = {
-            let mut mailbox = self.mailbox.lock();
-            if !mailbox.begin_pumping() {
-                return;
-            }
-            mailbox.next(self.namespace.concurrency())
-        };
-        self.run(next);
-    }
-
-    fn run(self: &Arc<Self>, mut next: Option<Job>) {
-        while let Some(job) = next {
-            match job {
-                Job::Event(event) => {
-                    let load = event.load();
-                    self.dispatch(event, load, None);
-                }
-                Job::Disconnect(reason) => {
-                    let (socket, completion) = (Socket(self.clone()), Completion::disconnect(self.clone()));
-                    self.namespace.dispatch(&self.core, "disconnect", |dispatcher| {
-                        dispatcher.disconnect(socket, reason, completion);
-                    });
-                }
-            }
-            next = self.mailbox.lock().next(self.namespace.concurrency());
-        }
-    }
-
-    pub(crate) fn event_done(self: &Arc<Self>, load: Load, visit: Option<Visit>) {
-        let (kept, next) = {
-            let mut mailbox = self.mailbox.lock();
-            let kept = mailbox.done(visit);
-            let next =
-                if mailbox.begin_pumping() { mailbox.next(self.namespace.concurrency()) } else { None };
-            (kept, next)
-        };
-        if kept {
-            self.client.uncount(&self.core, load);
-        }
-        self.run(next);
-    }
-
-    // ---- acknowledgements ----
-
-    /// Keeps a sink for the acknowledgement of an event that is about to be sent, and returns the event's id. When no
-    /// more can be kept the sink is told at once.
-    pub(crate) fn expect_ack(&self, sink: AckSink, timeout: Option<Millis>) -> Option<u64> {
-        let engine = self.session.engine();
-        let deadline = timeout.map(|timeout| engine.now() + timeout);
-        let inserted = self.acks.lock().insert(sink, deadline, self.core.options.max_pending_acks);
-        match inserted {
-            Ok((id, timer)) => {
-                if let Some(at) = timer {
-                    engine.schedule(at, self.me.clone(), ACKS);
-                }
-                Some(id)
-            }
-            Err((sink, error)) => {
-                resolve(sink, Err(error));
-                None
-            }
-        }
-    }
-
-    /// Sends the packet that `make` makes of an id, and hands its acknowledgement to `sink`, or why there is none.
-    pub(crate) fn emit_expecting(
-        self: &Arc<Self>,
-        sink: AckSink,
-        timeout: Option<Millis>,
-        make: impl FnOnce(u64) -> Outgoing,
-    ) -> Option<u64> {
-        let id = self.expect_ack(sink, timeout)?;
-        if self.send(make(id)) == Err(SendError::Full)
-            && let Some(sink) = self.take_ack(id)
-        {
-            resolve(sink, Err(AckError::Emit(EmitError::Full)));
-        }
-        Some(id)
-    }
-
-    pub(crate) fn acknowledged(&self, id: u64, args: RawArgs) {
-        match self.take_ack(id) {
-            Some(sink) => resolve(sink, Ok(args)),
-            None => tracing::debug!(
-                target: "wirebird::socketio",
-                nsp = %self.namespace.name, id, "the client acknowledged an event that was not waiting for it"
-            ),
-        }
-    }
-
-    pub(crate) fn take_ack(&self, id: u64) -> Option<AckSink> {
-        self.acks.lock().take(id)
-    }
-
-    fn expire_acks(&self, now: Millis) {
-        let (due, next) = self.acks.lock().expire(now);
-        let engine = self.session.engine();
-        if let Some(at) = next {
-            engine.schedule(at, self.me.clone(), ACKS);
-        }
-        if !due.is_empty() {
-            engine.offload(move || due.into_iter().for_each(|sink| resolve(sink, Err(AckError::Timeout))));
-        }
     }
 
     // ---- leaving ----
@@ -427,9 +266,4 @@ impl Expire for SocketInner {
         let engine = self.session.engine();
         engine.offload(move || self.give_up_waiting());
     }
-}
-
-/// Tells a sink, which is code of the application.
-fn resolve(sink: AckSink, result: AckResult) {
-    guard("ack", || sink(result));
 }

@@ -1,11 +1,12 @@
 //! A socket: one namespace connection of one client.
 
+mod events;
 mod handle;
 mod life;
 mod send;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytestring::ByteString;
@@ -44,6 +45,13 @@ struct Held {
     ends: bool,
 }
 
+impl Held {
+    fn take_messages(&mut self) -> Vec<Outgoing> {
+        self.bytes = 0;
+        std::mem::take(&mut self.messages)
+    }
+}
+
 pub(crate) struct SocketInner {
     pub(crate) id: SocketId,
     pub(crate) core: Arc<Core>,
@@ -55,7 +63,8 @@ pub(crate) struct SocketInner {
     /// What the client sent along with its CONNECT packet: a JSON object.
     pub(crate) auth: Option<ByteString>,
     gate: AtomicU8,
-    held: Mutex<Held>,
+    /// `None` while nothing is held.
+    held: Mutex<Option<Box<Held>>>,
     /// The last broadcast that looked at this socket.
     mark: AtomicU64,
     pub(crate) mailbox: Mutex<Mailbox>,
@@ -64,7 +73,8 @@ pub(crate) struct SocketInner {
     data: Mutex<Extensions>,
     /// One update of the session at a time; nothing else in the server takes this lock.
     updating: Mutex<()>,
-    updating_thread: Mutex<Option<std::thread::ThreadId>>,
+    /// The thread that does it, by its token; 0 for none.
+    updating_thread: AtomicUsize,
     slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     me: Weak<Self>,
 }
@@ -94,7 +104,7 @@ impl SocketInner {
             acks: Mutex::default(),
             data: Mutex::default(),
             updating: Mutex::default(),
-            updating_thread: Mutex::default(),
+            updating_thread: AtomicUsize::new(0),
             slot: Mutex::new(None),
             me: me.clone(),
         })

@@ -61,17 +61,18 @@ impl SocketInner {
                 self.session.finish_send(owed);
                 result
             }
-            Gate::Held if held.ends => Err(SendError::Closed),
+            Gate::Held if held.as_ref().is_some_and(|held| held.ends) => Err(SendError::Closed),
             Gate::Held => {
+                let waiting = held.get_or_insert_default();
                 let engine = self.session.engine();
                 let limits = &engine.config().send_queue;
-                let bytes = held.bytes + message.wire_len();
-                if held.messages.len() >= limits.max_packets || bytes > limits.max_bytes {
+                let bytes = waiting.bytes + message.wire_len();
+                if waiting.messages.len() >= limits.max_packets || bytes > limits.max_bytes {
                     drop(held);
                     return Err(self.overflow(limits.overflow));
                 }
-                held.bytes = bytes;
-                held.messages.push(message);
+                waiting.bytes = bytes;
+                waiting.messages.push(message);
                 Ok(T::default())
             }
             Gate::Shut => Err(SendError::Closed),
@@ -110,13 +111,13 @@ impl SocketInner {
                 let _ = self.session.send_later(message);
             }
             let mut held = self.held.lock();
-            messages = std::mem::take(&mut held.messages);
-            held.bytes = 0;
             if self.gate() != Gate::Held {
                 break;
             }
+            messages = held.as_mut().map(|held| held.take_messages()).unwrap_or_default();
             if messages.is_empty() {
-                let gate = if held.ends { Gate::Shut } else { Gate::Open };
+                let ends = held.take().is_some_and(|held| held.ends);
+                let gate = if ends { Gate::Shut } else { Gate::Open };
                 self.gate.store(gate as u8, Ordering::Release);
                 break;
             }
@@ -129,7 +130,7 @@ impl SocketInner {
         let mut held = self.held.lock();
         let before = self.gate();
         self.gate.store(Gate::Shut as u8, Ordering::Release);
-        let dropped = std::mem::take(&mut held.messages);
+        let dropped = held.take();
         drop(held);
         drop(dropped);
         before
@@ -140,8 +141,9 @@ impl SocketInner {
         let mut held = self.held.lock();
         match self.gate() {
             Gate::Held => {
-                held.messages.push(farewell);
-                held.ends = true;
+                let waiting = held.get_or_insert_default();
+                waiting.messages.push(farewell);
+                waiting.ends = true;
                 None
             }
             Gate::Open => {
