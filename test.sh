@@ -4,6 +4,7 @@
 #   ./test.sh             everything
 #   ./test.sh rust        formatting, lints, docs, unit, property, scenario and doc tests
 #   ./test.sh fuzz        each decoder's fuzz target for a few seconds
+#   ./test.sh instructions  what hot paths cost, in instructions, under valgrind
 #   ./test.sh deny        licences, sources and advisories of the dependencies
 #   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
 set -euo pipefail
@@ -33,6 +34,15 @@ fuzz() {
     step fuzz/run.sh "${FUZZ_SECONDS:-5}"
 }
 
+instructions() {
+    if ! command -v valgrind >/dev/null; then
+        step "${as_root[@]}" apt-get update -qq
+        step "${as_root[@]}" apt-get install -y -qq valgrind
+    fi
+    # A workspace of its own, so a target directory of its own.
+    CARGO_TARGET_DIR=$PWD/target/bench step bench/instructions/check
+}
+
 deny() {
     if ! command -v cargo-deny >/dev/null; then
         step cargo install --quiet --locked cargo-deny
@@ -50,12 +60,12 @@ interop() {
     step interop/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz deny interop; fi
+if [[ $# -eq 0 ]]; then set -- rust fuzz instructions deny interop; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | deny | interop) "$part" ;;
+    rust | fuzz | instructions | deny | interop) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [deny] [interop]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [instructions] [deny] [interop]" >&2
         exit 2
         ;;
     esac

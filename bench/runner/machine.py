@@ -41,9 +41,20 @@ class Machine:
             files=files,
         )
 
+    def summary(self):
+        """What it is, and which cores did what."""
+        return (
+            f"{self.model}, {self.cores} cores, {self.kernel}. "
+            f"Server on {_named(self.server_cores)}, load generator on {_named(self.load_cores)}"
+        )
+
     def clients(self, wanted):
         """As many of them as files can be open, for server and load generator each."""
         return wanted if self.files < 0 else min(wanted, self.files - 200)
+
+
+def _named(cores):
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"
 
 
 def _cores(text):

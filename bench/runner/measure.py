@@ -21,25 +21,31 @@ def measure(session, server, row, rate=None):
     """The load generator's report."""
     machine = session.machine
     cores = machine.server_cores[:1] if row.one_core else machine.server_cores
-    with _running(server, cores) as (process, port):
+    with running(server, cores) as (process, port):
         clients = machine.clients(min(row.clients, session.most_clients or row.clients))
         seconds = session.seconds if row.mode != "memory" else max(0.5, session.seconds / 2)
-        command = [
-            *_pinned(machine.load_cores, TARGET / "release" / "bench-load"),
-            *(row.mode, *row.options, "--clients", str(clients), "--dialect", server.dialect),
-            *("--server", f"127.0.0.1:{port}", "--pid", str(process.pid)),
-            *("--threads", str(min(2, len(machine.load_cores)))),
-            *("--warmup", str(session.warmup), "--seconds", str(seconds), "--deadline", str(DEADLINE)),
-        ]
+        options = [*row.options, "--clients", str(clients), "--seconds", str(seconds)]
+        options += ["--warmup", str(max(session.warmup, server.warmup))]
         if rate is not None:
-            command += ["--rate", str(rate)]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE + 30)
-        except subprocess.TimeoutExpired:
-            raise Failed("the load generator hangs") from None
-        if result.returncode:
-            raise Failed(result.stderr.strip().removeprefix("bench-load: ").split("\n")[0])
-        return json.loads(result.stdout)
+            options += ["--rate", str(rate)]
+        return load(machine, server, process, port, row.mode, options, DEADLINE)
+
+
+def load(machine, server, process, port, mode, options, deadline):
+    """Runs the load generator."""
+    command = [
+        *_pinned(machine.load_cores, TARGET / "release" / "bench-load"),
+        *(mode, *options, "--dialect", server.dialect),
+        *("--server", f"127.0.0.1:{port}", "--pid", str(process.pid)),
+        *("--threads", str(min(2, len(machine.load_cores))), "--deadline", str(deadline)),
+    ]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=deadline + 30)
+    except subprocess.TimeoutExpired:
+        raise Failed("the load generator hangs") from None
+    if result.returncode:
+        raise Failed(result.stderr.strip().removeprefix("bench-load: ").split("\n")[0])
+    return json.loads(result.stdout)
 
 
 def _pinned(cores, program):
@@ -47,7 +53,7 @@ def _pinned(cores, program):
 
 
 @contextlib.contextmanager
-def _running(server, cores):
+def running(server, cores):
     port = _free_port()
     log = STATE / "logs" / f"{server.key}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

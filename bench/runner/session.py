@@ -22,26 +22,30 @@ class Session:
     warmup: float
     # The most clients of a run: connecting must not take a quick run's time.
     most_clients: int = 0
+    # Not every server in every row and repeat.
+    sparing: bool = False
     # (row, server) -> reports and failures
     reports: dict = field(default_factory=dict)
     failures: dict = field(default_factory=dict)
 
     def run(self):
         began = time.monotonic()
-        total = self.repeats * sum(server.can(row) for row in self.rows for server in self.servers)
-        done = 0
+        plan = list(self._plan())
+        for done, (repeat, row, server) in enumerate(plan, 1):
+            found = self._measure(row, server, repeat)
+            elapsed = time.monotonic() - began
+            left = elapsed / done * (len(plan) - done)
+            say(f"[{done}/{len(plan)}, {elapsed:.0f} s, {left:.0f} s left] {row.key} {server.key}: {found}")
+
+    def _plan(self):
         for repeat in range(self.repeats):
             for row in self.rows:
                 # Whoever comes first in one repeat comes later in the next.
                 turn = repeat % max(1, len(self.servers))
                 for server in self.servers[turn:] + self.servers[:turn]:
-                    if not server.can(row):
-                        continue
-                    done += 1
-                    elapsed = time.monotonic() - began
-                    left = elapsed / done * (total - done)
-                    found = self._measure(row, server, repeat)
-                    say(f"[{done}/{total}, {elapsed:.0f} s, {left:.0f} s left] {row.key} {server.key}: {found}")
+                    spared = server.seldom and repeat % 2 or server.only and row.key not in server.only
+                    if server.can(row) and not (self.sparing and spared):
+                        yield repeat, row, server
 
     def _measure(self, row, server, repeat):
         rate = None
@@ -74,11 +78,14 @@ class Session:
         return statistics.median(values.values()) if values else None
 
     def ratio(self, row, server, name):
-        """To the limit in the same repeat; the median of that."""
-        limits = self.values(row, "limit", name)
-        values = self.values(row, server, name)
-        ratios = [value / limits[repeat] for repeat, value in values.items() if limits.get(repeat)]
-        return statistics.median(ratios) if ratios else None
+        """To the limit."""
+        return self.quotient((row, server), (row, "limit"), name)
+
+    def quotient(self, over, under, name):
+        """Of the figures of two rows and servers in the same repeat; the median of that."""
+        dividends, divisors = self.values(*over, name), self.values(*under, name)
+        quotients = [value / divisors[repeat] for repeat, value in dividends.items() if divisors.get(repeat)]
+        return statistics.median(quotients) if quotients else None
 
     def load_bound(self, row, server):
         reports = self.reports.get((row, server), [])

@@ -1,5 +1,6 @@
 """The table, as Markdown."""
 
+from . import targets
 from .rows import SCALING
 
 
@@ -10,8 +11,7 @@ def write(session, chart):
     parts = [
         f"# Benchmarks, {machine.date}",
         "",
-        f"`{session.command}` on {machine.model}, {machine.cores} cores, {machine.kernel}. "
-        f"Server on {_cores(machine.server_cores)}, load generator on {_cores(machine.load_cores)}; "
+        f"`{session.command}` on {machine.summary()}; "
         f"{_runs(session)} of {session.seconds:g} s. How to read it: bench/README.md.",
         "",
     ]
@@ -19,6 +19,7 @@ def write(session, chart):
         parts += ["## Server CPU per operation", ""]
         parts += [f"Microseconds, user and system; in brackets the ratio to the limit.\n\n![chart]({chart})", ""]
         parts += _table(session, cpu, with_ratio=True)
+    parts += targets.write(session)
     if others:
         parts += ["## Other figures", ""] + _table(session, others, with_ratio=False)
     scaling = _scaling(session)
@@ -29,11 +30,11 @@ def write(session, chart):
 
 
 def _runs(session):
-    return f"medians of {session.repeats} interleaved runs" if session.repeats > 1 else "one run each"
-
-
-def _cores(cores):
-    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"
+    if session.repeats == 1:
+        return "one run each"
+    seldom = [server.title for server in session.servers if session.sparing and server.seldom]
+    fewer = f" ({', '.join(seldom)}: {(session.repeats + 1) // 2})" if seldom else ""
+    return f"medians of {session.repeats} interleaved runs{fewer}"
 
 
 def _table(session, rows, with_ratio):
@@ -72,9 +73,8 @@ def _scaling(session):
     for one, two, title in SCALING:
         cells = []
         for server in session.servers:
-            rates = [session.median(row, server.key, "rate") for row in (one, two)]
-            bound = session.load_bound(two, server.key)
-            cells.append(f"{rates[1] / rates[0]:.2f}×{bound * chr(92) + bound * '*'}" if all(rates) else "–")
+            factor = session.quotient((two, server.key), (one, server.key), "rate")
+            cells.append("–" if factor is None else f"{factor:.2f}×" + ("\\*" if session.load_bound(two, server.key) else ""))
         if set(cells) != {"–"}:
             lines.append([title, *cells])
     if len(lines) == 1:
@@ -88,7 +88,7 @@ def _notes(session):
     keys = [(row, server) for row in session.rows for server in session.servers]
     if any(session.load_bound(row.key, server.key) for row, server in keys):
         notes.append(
-            "\\* The load generator used more than 85 % of its cores (latency: sent late): it may have held the server up."
+            "\\* The load generator worked for more than 85 % of the time (latency: it sent late): it may have held the server up."
         )
     for row, server in keys:
         reports = session.reports.get((row.key, server.key), [])

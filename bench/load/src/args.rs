@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Members of each room
     #[arg(long, default_value_t = 10)]
     pub(crate) room_size: usize,
-    /// Messages a second, of all clients together
+    /// Messages a second, of all clients together; for a soak, connections opened a second, and 0 for all at once
     #[arg(long, default_value_t = 10_000.0)]
     pub(crate) rate: f64,
     /// Threads, each a core's worth
@@ -66,6 +66,17 @@ pub(crate) enum Mode {
     Latency,
     /// Memory of idle clients, and after 16 KiB have been sent to each
     Memory,
+    /// Idle clients for a long time: who stays, memory, and when the pings come
+    Soak,
+    /// The same, and all clients answer their first pings at once, so that all later ones are due at once
+    SoakBurst,
+}
+
+impl Mode {
+    /// Whether the clients work all the time, rather than wait while somebody looks at the memory.
+    pub(crate) fn is_measured_by_time(self) -> bool {
+        !matches!(self, Self::Memory | Self::Soak | Self::SoakBurst)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

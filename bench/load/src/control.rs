@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
+/// When no client has become ready for so long, none will.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Clients connect.
@@ -24,6 +27,13 @@ pub(crate) enum Phase {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
+impl Counter {
+    /// Only one thread calls it.
+    fn add(&self, number: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed) + number, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct Control {
     phase: AtomicU8,
     clients: usize,
@@ -32,6 +42,8 @@ pub(crate) struct Control {
     ready: AtomicUsize,
     drained: AtomicUsize,
     operations: Vec<Counter>,
+    /// Nanoseconds that the threads have worked.
+    busy: Vec<Counter>,
     /// The measured time, in nanoseconds since `epoch`.
     epoch: Instant,
     window: [AtomicU64; 2],
@@ -48,6 +60,7 @@ impl Control {
             ready: AtomicUsize::new(0),
             drained: AtomicUsize::new(0),
             operations: wakers.iter().map(|_| Counter::default()).collect(),
+            busy: wakers.iter().map(|_| Counter::default()).collect(),
             epoch: Instant::now(),
             window: [AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX)],
             error: Mutex::new(None),
@@ -107,9 +120,16 @@ impl Control {
     }
 
     pub(crate) fn count(&self, thread: usize, operations: u64) {
-        // Only this thread writes it.
-        let counter = &self.operations[thread].0;
-        counter.store(counter.load(Ordering::Relaxed) + operations, Ordering::Relaxed);
+        self.operations[thread].add(operations);
+    }
+
+    pub(crate) fn count_busy(&self, thread: usize, time: Duration) {
+        self.busy[thread].add(time.as_nanos() as u64);
+    }
+
+    /// How long the threads have worked, in seconds, all together.
+    pub(crate) fn busy(&self) -> f64 {
+        self.busy.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum::<u64>() as f64 / 1e9
     }
 
     pub(crate) fn operations(&self) -> u64 {
@@ -148,8 +168,15 @@ impl Control {
 
     pub(crate) fn wait_ready(&self, deadline: Instant) -> Result<(), String> {
         let ready = || self.ready.load(Ordering::Acquire);
-        self.wait(deadline, || ready() >= self.target())
-            .map_err(|error| format!("{error}: {} of {} clients are connected", ready(), self.target()))
+        let mut seen = ready();
+        while seen < self.target() {
+            let patience = deadline.min(Instant::now() + PATIENCE);
+            self.wait(patience, || ready() != seen).map_err(|error| {
+                format!("{error}: {} of {} clients are connected", ready(), self.target())
+            })?;
+            seen = ready();
+        }
+        self.check()
     }
 
     pub(crate) fn wait_drained(&self, deadline: Instant) -> Result<(), String> {

@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Socket, Type};
@@ -22,6 +23,10 @@ pub(crate) trait Driver: Send {
     fn connected(&mut self, net: &mut Net, connection: usize) -> Result<(), String>;
     /// Takes in what has come, and says how much of it is done with.
     fn received(&mut self, net: &mut Net, connection: usize, input: &[u8]) -> Result<usize, String>;
+    /// A connection is lost or has brought something wrong. It is closed; an error ends the run.
+    fn failed(&mut self, _connection: usize, error: String) -> Result<(), String> {
+        Err(error)
+    }
     /// Called in every turn of the loop.
     fn turn(&mut self, net: &mut Net, phase: Phase) -> Result<(), String>;
     /// Whether to go on without waiting for events.
@@ -35,6 +40,9 @@ pub(crate) struct Net {
     server: SocketAddr,
     connections: Vec<Option<Connection>>,
     input: Vec<u8>,
+    thread: usize,
+    /// Looks for events without sleeping: a server does not pay for waking clients that are on other machines.
+    spins: bool,
     /// Connections come from several loopback addresses: one has only 28,000 ports.
     next_source: u8,
 }
@@ -47,9 +55,9 @@ struct Connection {
 }
 
 impl Net {
-    pub(crate) fn new(server: SocketAddr, thread: usize) -> io::Result<Self> {
+    pub(crate) fn new(server: SocketAddr, thread: usize, spins: bool) -> io::Result<Self> {
         let (connections, input) = (Vec::new(), vec![0; READ]);
-        Ok(Self { poll: Poll::new()?, server, connections, input, next_source: thread as u8 })
+        Ok(Self { poll: Poll::new()?, server, connections, input, thread, spins, next_source: thread as u8 })
     }
 
     pub(crate) fn waker(&self) -> io::Result<Waker> {
@@ -157,12 +165,20 @@ impl Net {
     fn events<D: Driver>(&mut self, driver: &mut D, events: &Events) -> Result<(), String> {
         for event in events.iter().filter(|event| event.token() != WAKER) {
             let Token(index) = event.token();
-            if event.is_writable() && self.writable(index)? {
-                driver.connected(self, index)?;
+            if let Err(error) = self.event(driver, event, index) {
+                self.close(index);
+                driver.failed(index, error)?;
             }
-            if event.is_readable() {
-                self.readable(driver, index, event.is_read_closed())?;
-            }
+        }
+        Ok(())
+    }
+
+    fn event<D: Driver>(&mut self, driver: &mut D, event: &Event, index: usize) -> Result<(), String> {
+        if event.is_writable() && self.writable(index)? {
+            driver.connected(self, index)?;
+        }
+        if event.is_readable() {
+            self.readable(driver, index, event.is_read_closed())?;
         }
         Ok(())
     }
@@ -170,13 +186,15 @@ impl Net {
     /// Runs until the control says stop. The driver comes back with its results.
     pub(crate) fn run<D: Driver>(mut self, mut driver: D, control: &Arc<Control>) -> D {
         let mut events = Events::with_capacity(1024);
+        let mut began = Instant::now();
         loop {
             let phase = control.phase();
             if phase == Phase::Stop {
                 return driver;
             }
             let result = driver.turn(&mut self, phase).and_then(|()| {
-                let wait = if driver.is_busy() { Duration::ZERO } else { Duration::from_millis(100) };
+                let awake = driver.is_busy() || (self.spins && phase == Phase::Run);
+                let wait = if awake { Duration::ZERO } else { Duration::from_millis(100) };
                 match self.poll.poll(&mut events, Some(wait)) {
                     Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.to_string()),
                     _ => self.events(&mut driver, &events),
@@ -185,6 +203,12 @@ impl Net {
             if let Err(error) = result {
                 control.fail(error);
             }
+            // Looking in vain is no work.
+            let ended = Instant::now();
+            if !events.is_empty() {
+                control.count_busy(self.thread, ended - began);
+            }
+            began = ended;
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::histogram::Histogram;
+use crate::modes::Soaked;
 
 /// From this share of its cores on, the generator may be what held the server up.
 const BUSY: f64 = 0.85;
@@ -15,6 +16,7 @@ pub(crate) struct Window {
     pub(crate) operations: u64,
     /// Processor time in seconds.
     pub(crate) server: f64,
+    /// Seconds that the generator's threads have worked.
     pub(crate) load: f64,
     /// Cores that the generator can use.
     pub(crate) load_cores: usize,
@@ -54,6 +56,22 @@ pub(crate) fn add_latencies(report: &mut Value, times: &Histogram, delays: &Hist
     });
     report["late_us_p99"] = json!(round(late, 1));
     report["load_bound"] = json!(late > 50.0 && late > times.quantile(0.99) / 4.0);
+}
+
+/// Adds what a soak's clients have found.
+pub(crate) fn add_soaked(report: &mut Value, args: &Args, found: &Soaked) {
+    let quantile = |share| json!(round(found.jitter.quantile(share) / 1000.0, 2));
+    report["ping_interval_ms"] = json!(found.interval.as_millis() as u64);
+    report["connected"] = json!(args.clients as u64 - found.lost);
+    report["missing_pings"] = json!(found.missing);
+    report["error"] = json!(found.first_error);
+    report["released_ms"] = json!(round(found.released.as_secs_f64() * 1000.0, 0));
+    report["jitter_ms"] = json!({
+        "count": found.jitter.total(),
+        "p50": quantile(0.5),
+        "p99": quantile(0.99),
+        "max": quantile(1.0),
+    });
 }
 
 pub(crate) fn round(value: f64, digits: i32) -> f64 {

@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 use crate::args::{Args, Mode};
 use crate::control::{Control, Phase};
 use crate::histogram::Histogram;
-use crate::modes::{Connect, Echo, Exchange, Fan, Latency, Layout, Polling, Streams};
+use crate::modes::{Connect, Echo, Exchange, Fan, Latency, Layout, Polling, Soak, Soaked, Streams};
 use crate::net::{Driver, Net};
 use crate::process::Processes;
-use crate::report::{Window, add_latencies, round};
+use crate::report::{Window, add_latencies, add_soaked, round};
 use crate::websocket::Clients;
 
 /// Clients that are connected before the memory of idle ones is measured: what a server sets up once is not counted.
 const FIRST_CLIENTS: usize = 64;
+/// Samples of the memory in a soak, beside the first.
+const SAMPLES: u32 = 10;
 
 pub(crate) fn run(args: &Args) -> Result<Value, String> {
     if args.clients < args.in_flight.max(args.threads) || args.in_flight == 0 || args.threads == 0 {
@@ -27,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Value, String> {
     }
     raise_file_limit(args)?;
     let nets: Vec<Net> = (0..args.threads)
-        .map(|thread| Net::new(args.server, thread))
+        .map(|thread| Net::new(args.server, thread, args.mode.is_measured_by_time()))
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;
     let wakers = nets.iter().map(Net::waker).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
@@ -127,6 +129,18 @@ impl Run<'_> {
                 let drivers = self.fans(Layout::Everybody { senders: 1 }, 16 << 10, Some(1));
                 self.with(nets, drivers, || self.memory()).map(|(report, _)| report)
             }
+            Mode::Soak | Mode::SoakBurst => {
+                self.control.set_target(FIRST_CLIENTS.min(args.clients / 2));
+                let drivers = (0..args.threads).map(|thread| {
+                    let soak = Soak::new(share(thread), args.mode == Mode::SoakBurst);
+                    Clients::new(soak, control(), args.dialect, thread, share(thread))
+                });
+                let (mut report, clients) = self.with(nets, drivers, || self.soak())?;
+                let mut found = Soaked::new();
+                clients.iter().for_each(|clients| found.add(&clients.scenario.found));
+                add_soaked(&mut report, args, &found);
+                Ok(report)
+            }
         }
     }
 
@@ -178,8 +192,7 @@ impl Run<'_> {
         self.control.wait_ready(self.deadline)?;
         self.control.enter(Phase::Run);
         self.control.sleep(self.args.warmup)?;
-        let own = Processes::own();
-        let read = || (Instant::now(), self.control.operations(), self.server.cpu(), own.cpu());
+        let read = || (Instant::now(), self.control.operations(), self.server.cpu(), self.control.busy());
         self.control.begin_window();
         let before = read();
         self.control.sleep(self.args.seconds)?;
@@ -224,6 +237,47 @@ impl Run<'_> {
             "idle_kib": per_client(idle),
             "burst_kib": per_client(burst),
             "load_bound": false,
+        }))
+    }
+
+    /// Idle clients, opened at a steady rate and held for the time given.
+    fn soak(&self) -> Result<Value, String> {
+        let (control, args) = (&self.control, self.args);
+        control.wait_ready(self.deadline)?;
+        let first = control.target();
+        control.sleep(1.0)?;
+        let empty = self.server.pss()?;
+        let opening = Instant::now();
+        while args.rate > 0.0 && control.target() < args.clients {
+            let due = first + (opening.elapsed().as_secs_f64() * args.rate) as usize;
+            control.set_target(due.min(args.clients));
+            control.sleep(0.005)?;
+        }
+        control.set_target(args.clients);
+        control.wait_ready(self.deadline)?;
+        let opening = opening.elapsed().as_secs_f64();
+        control.enter(Phase::Run);
+        let own = Processes::own();
+        let read = || (Instant::now(), self.server.cpu(), own.cpu());
+        let before = read();
+        let mut memory = Vec::new();
+        for sample in 0..=SAMPLES {
+            let due = args.seconds * f64::from(sample) / f64::from(SAMPLES);
+            control.sleep((due - before.0.elapsed().as_secs_f64()).max(0.0))?;
+            let kib = (self.server.pss()? - empty) / (args.clients - first) as f64;
+            memory.push(json!([round(due, 1), round(kib, 3)]));
+        }
+        let after = read();
+        self.drain()?;
+        let seconds = (after.0 - before.0).as_secs_f64();
+        Ok(json!({
+            "clients": args.clients,
+            "opening_seconds": round(opening, 1),
+            "seconds": round(seconds, 1),
+            "empty_kib": empty,
+            "kib": memory,
+            "server_percent": round(100.0 * (after.1 - before.1) / seconds, 2),
+            "load_percent": round(100.0 * (after.2 - before.2) / seconds, 2),
         }))
     }
 }

@@ -15,6 +15,18 @@ const HANDSHAKES: usize = 64;
 pub(crate) trait Scenario: Send {
     /// What the limit server is told about a client.
     fn limit_role(&self, client: usize) -> String;
+    /// The server has said how it treats a client: its OPEN packet.
+    fn opened(&mut self, _client: usize, _packet: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    /// A heartbeat has come. Whether it is to be answered at once.
+    fn ping(&mut self, _client: usize) -> Result<bool, String> {
+        Ok(true)
+    }
+    /// A client that was ready is lost, or has received something wrong. An error ends the run.
+    fn failed(&mut self, _client: usize, error: String) -> Result<(), String> {
+        Err(error)
+    }
     /// A client is connected to the namespace.
     fn joined(&mut self, client: usize, out: &mut Outbox) -> Joined;
     /// A message has come.
@@ -134,10 +146,13 @@ impl<S: Scenario> Clients<S> {
     fn frame(&mut self, client: usize, text: bool, payload: &[u8]) -> Result<Joined, String> {
         match self.states[client] {
             State::Joining | State::Open if text && payload == b"2" => {
-                self.outbox.own.extend_from_slice(self.pong.bytes())
+                if self.scenario.ping(client)? {
+                    self.outbox.own.extend_from_slice(self.pong.bytes());
+                }
             }
             State::Open => self.scenario.message(client, text, payload, &mut self.outbox)?,
             State::Opening if payload.starts_with(b"0{") => {
+                self.scenario.opened(client, payload)?;
                 self.outbox.own.extend_from_slice(self.connect.bytes());
                 self.states[client] = State::Joining;
             }
@@ -188,6 +203,13 @@ impl<S: Scenario> Driver for Clients<S> {
             self.open_more(net)?;
         }
         Ok(used)
+    }
+
+    fn failed(&mut self, client: usize, error: String) -> Result<(), String> {
+        match self.states[client] {
+            State::Open => self.scenario.failed(client, error),
+            _ => Err(error),
+        }
     }
 
     fn turn(&mut self, net: &mut Net, phase: Phase) -> Result<(), String> {

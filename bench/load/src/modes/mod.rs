@@ -6,6 +6,7 @@ mod exchange;
 mod fan;
 mod latency;
 mod polling;
+mod soak;
 
 pub(crate) use connect::Connect;
 pub(crate) use echo::Echo;
@@ -13,3 +14,4 @@ pub(crate) use exchange::Exchange;
 pub(crate) use fan::{Fan, Layout, Streams};
 pub(crate) use latency::Latency;
 pub(crate) use polling::Polling;
+pub(crate) use soak::{Soak, Soaked};
