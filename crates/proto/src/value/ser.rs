@@ -122,11 +122,19 @@ struct Top {
     sees_results: bool,
     /// It is an `Err`.
     failed: Cell<bool>,
+    /// The bytes that come next are text that needs no escapes.
+    plain: Cell<bool>,
 }
 
 impl Default for Top {
     fn default() -> Self {
-        Self { count: Cell::new(1), bare: Cell::new(false), sees_results: false, failed: Cell::new(false) }
+        Self {
+            count: Cell::new(1),
+            bare: Cell::new(false),
+            sees_results: false,
+            failed: Cell::new(false),
+            plain: Cell::new(false),
+        }
     }
 }
 
@@ -166,6 +174,11 @@ impl Formatter for ArgsFormatter<'_> {
     }
 
     fn write_byte_array<W: ?Sized + io::Write>(&mut self, writer: &mut W, data: &[u8]) -> io::Result<()> {
+        if self.top.plain.take() {
+            writer.write_all(b"\"")?;
+            writer.write_all(data)?;
+            return writer.write_all(b"\"");
+        }
         write!(writer, r#"{{"_placeholder":true,"num":{}}}"#, self.attachments.len())?;
         self.attachments.push(handoff::take_bytes(data));
         Ok(())
@@ -209,6 +222,12 @@ fn is_array<T: ?Sized>() -> bool {
     }
 }
 
+/// Whether JSON holds the text as it is. Looks at all bytes, so that many are looked at at once.
+fn is_plain(text: &str) -> bool {
+    let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    !text.bytes().fold(false, |found, byte| found | escaped(byte))
+}
+
 macro_rules! scalar {
     ($($method:ident($ty:ty))*) => {$(
         fn $method(self, value: $ty) -> Result<(), Self::Error> {
@@ -231,8 +250,17 @@ impl<'s, 'a> Serializer for ArgsSerializer<'s, 'a> {
     scalar! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
-        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_bytes(&[u8])
         serialize_unit_struct(&'static str)
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), Self::Error> {
+        // `serde_json` looks at one byte after the other, which takes long for long text.
+        if is_plain(text) {
+            self.top.plain.set(true);
+            return self.json.serialize_bytes(text.as_bytes());
+        }
+        self.json.serialize_str(text)
     }
 
     fn serialize_none(self) -> Result<(), Self::Error> {

@@ -115,6 +115,19 @@ fn what_is_there_is_kept() {
 }
 
 #[test]
+fn text_is_written_as_serde_json_writes_it() {
+    let long = "x".repeat(1000);
+    for special in (0..=0x7f_u8).map(char::from).chain(['\u{80}', '\u{2028}', 'ß', '🦀']) {
+        for text in [format!("{special}"), format!("{special}{long}"), format!("{long}{special}")] {
+            check(&text, 1, &serde_json::to_string(&text).unwrap());
+            // What is binary after it is still put aside.
+            let (_, json, attachments) = encode(&(Some(&text), Blob(b"a")));
+            assert_eq!((json.ends_with(r#",{"_placeholder":true,"num":0}"#), attachments.len()), (true, 1));
+        }
+    }
+}
+
+#[test]
 fn numbers_that_json_has_no_word_for() {
     check(&(f64::NAN, f32::INFINITY, [f64::NEG_INFINITY], 1.5), 4, "null,null,[null],1.5");
 }
