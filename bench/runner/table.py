@@ -5,20 +5,12 @@ from .rows import SCALING
 
 
 def write(session, chart):
-    machine = session.machine
-    cpu = [row for row in session.rows if row.figures[0][0] == "server_us"]
-    others = [row for row in session.rows if row not in cpu]
-    parts = [
-        f"# Benchmarks, {machine.date}",
-        "",
-        f"`{session.command}` on {machine.summary()}; "
-        f"{_runs(session)} of {session.seconds:g} s. How to read it: bench/README.md.",
-        "",
-    ]
-    if cpu:
+    others = [row for row in session.rows if not _is_cpu(row)]
+    parts = [f"# Benchmarks, {session.machine.date}", "", *origin(session)]
+    if len(others) < len(session.rows):
         parts += ["## Server CPU per operation", ""]
         parts += [f"Microseconds, user and system; in brackets the ratio to the limit.\n\n![chart]({chart})", ""]
-        parts += _table(session, cpu, with_ratio=True)
+        parts += cpu(session)
     parts += targets.write(session)
     if others:
         parts += ["## Other figures", ""] + _table(session, others, with_ratio=False)
@@ -27,6 +19,22 @@ def write(session, chart):
         parts += ["## From one server core to two", ""] + scaling
     parts += ["## Notes", ""] + _notes(session)
     return "\n".join(parts) + "\n"
+
+
+def origin(session):
+    """Where the figures come from."""
+    machine = session.machine
+    ran = f"`{session.command}` on {machine.date}, on {machine.summary()}; {_runs(session)} of {session.seconds:g} s."
+    return [f"{ran} How to read it: bench/README.md.", ""]
+
+
+def cpu(session):
+    """The main table."""
+    return _table(session, [row for row in session.rows if _is_cpu(row)], with_ratio=True)
+
+
+def _is_cpu(row):
+    return row.figures[0][0] == "server_us"
 
 
 def _runs(session):

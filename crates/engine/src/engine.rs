@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::handshake::Handshake;
 use crate::id::Id;
 use crate::message::{Message, Outgoing};
+use crate::queue::Item;
 use crate::reason::CloseReason;
 use crate::session::{Link, Session};
 use crate::timer::{Closed, Expire, Millis, Timers};
@@ -201,10 +202,12 @@ impl Engine {
     /// Opens a session on a transport that carries packets both ways: a WebSocket, or the memory of this process. The
     /// OPEN packet is the first that waits for it. `None` when the engine is closing or no id can be had.
     pub fn open(&self, handshake: Arc<Handshake>, transport: Arc<dyn Transport>) -> Option<Arc<Session>> {
-        self.open_as(self.next_id()?, handshake, transport, &[])
+        let session = self.open_as(self.next_id()?, handshake, transport, &[])?;
+        self.shared.announced(session)
     }
 
-    /// Opens a session on a stream. `answer` is what goes out there before everything else.
+    /// Opens a session on a stream, to be [announced](Shared::announce). `answer` is what goes out there before everything
+    /// else.
     pub(crate) fn open_as(
         &self,
         id: Id,
@@ -212,25 +215,39 @@ impl Engine {
         transport: Arc<dyn Transport>,
         answer: &[u8],
     ) -> Option<Arc<Session>> {
-        let session = self.create(id, handshake, Link::Stream(transport))?;
-        session.send_open(Outgoing::open(&self.open_json(&session, &[])), answer);
-        self.shared.announce(&session).then_some(session)
+        let open = Outgoing::open(&self.open_json(id, &[]));
+        let first = if answer.is_empty() {
+            Item::Open(open)
+        } else {
+            let [one, two] = open.wire();
+            Item::Answer([answer, one, two].concat().into())
+        };
+        let session = self.create(id, handshake, Link::Stream(transport), Some(first))?;
+        session.flush();
+        Some(session)
     }
 
     /// Opens a session on polling; returns it and the body of the first reply.
     pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, String)> {
-        let session =
-            self.create(self.next_id()?, handshake, Link::Polling { polled: false, waker: None })?;
+        let link = Link::Polling { polled: false, waker: None };
+        let session = self.create(self.next_id()?, handshake, link, None)?;
         let upgrades: &[&str] = if self.shared.config.upgrades() { &["websocket"] } else { &[] };
-        let body = format!("0{}", self.open_json(&session, upgrades));
-        self.shared.announce(&session).then_some((session, body))
+        let body = format!("0{}", self.open_json(session.id(), upgrades));
+        Some((self.shared.announced(session)?, body))
     }
 
     pub(crate) fn next_id(&self) -> Option<Id> {
         self.shared.config.ids.generate().ok()
     }
 
-    fn create(&self, id: Id, handshake: Arc<Handshake>, link: Link) -> Option<Arc<Session>> {
+    /// A session that others can find from now on. Whatever they send it comes after `first`.
+    fn create(
+        &self,
+        id: Id,
+        handshake: Arc<Handshake>,
+        link: Link,
+        first: Option<Item>,
+    ) -> Option<Arc<Session>> {
         if self.is_closing() || self.is_full() {
             return None;
         }
@@ -238,6 +255,9 @@ impl Engine {
             self.attach_runtime();
         }
         let session = Session::new(id, handshake, self.shared.clone(), link);
+        if let Some(first) = first {
+            session.core.lock().queue.push(first);
+        }
         match self.shared.sessions.entry(id) {
             Entry::Vacant(free) => drop(free.insert(session.clone())),
             Entry::Occupied(_) => {
@@ -254,10 +274,10 @@ impl Engine {
         Some(session)
     }
 
-    fn open_json(&self, session: &Session, upgrades: &[&str]) -> String {
+    fn open_json(&self, id: Id, upgrades: &[&str]) -> String {
         let config = &self.shared.config;
         OpenPacket {
-            sid: session.id().as_str(),
+            sid: id.as_str(),
             upgrades,
             ping_interval: config.ping_interval,
             ping_timeout: config.ping_timeout,
@@ -369,13 +389,19 @@ impl Shared {
     }
 
     /// Tells the layer above of a session, unless that has ended already.
-    fn announce(&self, session: &Arc<Session>) -> bool {
+    /// Tells the layer above of a new session; `false` when it has ended already, and there is nothing to tell.
+    pub(crate) fn announce(&self, session: &Arc<Session>) -> bool {
         tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
-        let opened = session.announce();
+        session.announce()
+    }
+
+    /// The session, when the layer above knows of it. One that has ended already leaves nothing behind.
+    fn announced(&self, session: Arc<Session>) -> Option<Arc<Session>> {
+        let opened = self.announce(&session);
         if !opened {
             session.finish();
         }
-        opened
+        opened.then_some(session)
     }
 
     pub(crate) fn has_sessions(&self) -> bool {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use wirebird_proto::websocket::{FrameHeader, MAX_HEADER_LEN, Opcode};
 
+/// Bytes that a message may hold beyond its own.
+const MAX_SLACK: usize = 4 << 10;
+
 /// A message that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -197,6 +200,10 @@ impl TextBuilder {
         let head_start = lead.start - header.as_slice().len();
         self.buffer[head_start..lead.start].copy_from_slice(header.as_slice());
         let attachments = append_attachments(&mut self.buffer, attachments);
+        // What waits is counted by its length.
+        if self.buffer.capacity() - self.buffer.len() > MAX_SLACK {
+            self.buffer.shrink_to_fit();
+        }
         Outgoing(Arc::new(Frames {
             head: self.buffer,
             head_start,

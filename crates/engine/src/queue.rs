@@ -29,8 +29,10 @@ pub(crate) enum Item {
     Ping,
     /// The OPEN packet of a session that began on a WebSocket.
     Open(Outgoing),
-    /// Finished bytes of a stream: a WebSocket control frame, or the answer to its request and OPEN.
+    /// A finished WebSocket control frame.
     Control(Box<[u8]>),
+    /// The answer to the request for a WebSocket, and OPEN: nothing may come before it.
+    Answer(Box<[u8]>),
 }
 
 /// Why an item was not taken.
@@ -66,7 +68,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire(),
             Self::Ping => [PING_FRAME, &[]],
-            Self::Control(frame) => [frame, &[]],
+            Self::Control(bytes) | Self::Answer(bytes) => [bytes, &[]],
         }
     }
 
@@ -74,7 +76,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
             Self::Ping => PING_FRAME.len(),
-            Self::Control(frame) => frame.len(),
+            Self::Control(bytes) | Self::Answer(bytes) => bytes.len(),
         }
     }
 
@@ -139,12 +141,12 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// Adds a ping before everything but OPEN and control frames that has not begun to go out: it must not wait behind what a slow client
+    /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client
     /// has yet to fetch, or the client would seem dead.
     pub(crate) fn push_ping(&mut self) {
         self.bytes += Item::Ping.wire_len();
         self.packets += Item::Ping.packets();
-        if self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_) | Item::Control(_))) {
+        if self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_) | Item::Answer(_))) {
             self.items.push_second(Item::Ping);
         } else {
             self.items.push_front(Item::Ping);
@@ -236,7 +238,7 @@ impl Queue {
         while let Some(item) = self.pop() {
             match item {
                 Item::Ping => frames.push(Frame::Text("2".into())),
-                Item::Control(_) => {}
+                Item::Control(_) | Item::Answer(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     let lead = lead.concat();
@@ -264,7 +266,7 @@ impl Queue {
             }
             match item {
                 Item::Ping => body.push_text(b'2', &[]),
-                Item::Control(_) => {}
+                Item::Control(_) | Item::Answer(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     if is_text {
@@ -281,9 +283,11 @@ impl Queue {
         }
     }
 
-    /// Drops everything that waits. Whether a message was half written: it is dropped, too.
+    /// Drops everything that waits. Whether no frame may follow: a message was half written, or the client has no answer
+    /// yet.
     pub(crate) fn clear(&mut self) -> bool {
-        std::mem::take(self).offset > 0
+        let queue = std::mem::take(self);
+        queue.offset > 0 || matches!(queue.items.front(), Some(Item::Answer(_)))
     }
 
     fn pop(&mut self) -> Option<Item> {

@@ -13,6 +13,7 @@ use wirebird_proto::socket_io::{Decoder, HeaderKind, Limits, Packet, PacketKind}
 use crate::core::Core;
 use crate::dispatch::{ConnectRequest, ConnectResponder};
 use crate::error::ConnectError;
+use crate::guard;
 use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::mailbox::{Load, QueuedEvent};
@@ -35,9 +36,20 @@ pub(crate) struct Client {
     connecting: Mutex<Connecting>,
     /// What waits for handlers, or for them to end.
     load: LoadCounter,
+    /// Whether it is not read from.
     paused: AtomicBool,
+    reading: Mutex<Reading>,
     joined: AtomicBool,
     me: Weak<Self>,
+}
+
+/// Who takes care of pausing.
+#[derive(Default)]
+struct Reading {
+    /// Somebody is at it.
+    adjusting: bool,
+    /// The shards will say when broadcasts do not pile up any more.
+    listed: bool,
 }
 
 /// Connect handlers of one client run one after another.
@@ -68,6 +80,7 @@ impl Client {
             connecting: Mutex::default(),
             load: LoadCounter::default(),
             paused: AtomicBool::new(false),
+            reading: Mutex::default(),
             joined: AtomicBool::new(false),
             me: me.clone(),
         });
@@ -232,32 +245,8 @@ impl Client {
 
     /// Beyond the limits, and while broadcasts pile up, the client is not read from.
     pub(crate) fn restrain(&self, core: &Core) {
-        let own = self.load.get();
-        let overloaded = core.shards.is_overloaded();
-        let limits = &core.options;
-        let lagging = limits.max_client.is_reached(own)
-            || (own != Load::default() && limits.max_total.is_reached(core.load.get()));
-        if !(lagging || overloaded) || self.paused.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        tracing::debug!(
-            target: "wirebird::socketio",
-            events = own.events, bytes = own.bytes, overloaded, "reading from a client is paused"
-        );
-        if let Some(session) = self.session.upgrade() {
-            session.pause_reading();
-        }
-        if overloaded {
-            core.shards.wait(self.me.clone());
-        }
-        // Handlers may have caught up before it took effect: then nobody else goes on reading.
-        if self.load.get() == Load::default() {
-            self.resume_if_light(core, Load::default());
-        }
-        if !self.paused.load(Ordering::Acquire)
-            && let Some(session) = self.session.upgrade()
-        {
-            session.resume_reading();
+        if self.is_heavy(core) {
+            self.adjust(core);
         }
     }
 
@@ -266,26 +255,67 @@ impl Client {
         if load == Load::default() {
             return;
         }
-        let left = self.load.remove(load);
+        self.load.remove(load);
         core.load.remove(load);
-        self.resume_if_light(core, left);
+        if self.paused.load(Ordering::SeqCst) {
+            self.adjust(core);
+        }
     }
 
     /// Broadcasts do not pile up any more.
     pub(crate) fn relieve(&self) {
+        self.reading.lock().listed = false;
         if let Some(core) = self.core.upgrade() {
-            self.resume_if_light(&core, self.load.get());
+            self.adjust(&core);
         }
     }
 
-    fn resume_if_light(&self, core: &Core, left: Load) {
-        if self.paused.load(Ordering::SeqCst)
-            && !core.shards.is_overloaded()
-            && core.options.max_client.is_half_empty(left)
-            && self.paused.swap(false, Ordering::AcqRel)
-            && let Some(session) = self.session.upgrade()
-        {
-            session.resume_reading();
+    fn is_heavy(&self, core: &Core) -> bool {
+        let (own, limits) = (self.load.get(), &core.options);
+        core.shards.is_overloaded()
+            || limits.max_client.is_reached(own)
+            || (own != Load::default() && limits.max_total.is_reached(core.load.get()))
+    }
+
+    fn is_light(&self, core: &Core) -> bool {
+        let (own, limits) = (self.load.get(), &core.options);
+        !core.shards.is_overloaded()
+            && limits.max_client.is_half_empty(own)
+            && (own == Load::default() || !limits.max_total.is_reached(core.load.get()))
+    }
+
+    /// Stops reading, or goes on, as the load asks for. One thread at a time does so, without the lock, because going on
+    /// may call code of the application; it looks again after every change, for those that found it at work.
+    fn adjust(&self, core: &Core) {
+        if std::mem::replace(&mut self.reading.lock().adjusting, true) {
+            return;
+        }
+        loop {
+            let overloaded = core.shards.is_overloaded();
+            let (change, list) = {
+                let mut reading = self.reading.lock();
+                let before = self.paused.load(Ordering::SeqCst);
+                let paused = if before { !self.is_light(core) } else { self.is_heavy(core) };
+                self.paused.store(paused, Ordering::SeqCst);
+                let list = paused && overloaded && !reading.listed;
+                reading.listed |= list;
+                reading.adjusting = paused != before || list;
+                if !reading.adjusting {
+                    return;
+                }
+                ((paused != before).then_some(paused), list)
+            };
+            if let (Some(paused), Some(session)) = (change, self.session.upgrade()) {
+                if paused {
+                    tracing::debug!(target: "wirebird::socketio", overloaded, "reading from a client is paused");
+                    session.pause_reading();
+                } else {
+                    guard("resume", || session.resume_reading());
+                }
+            }
+            if list {
+                core.shards.wait(self.me.clone());
+            }
         }
     }
 
@@ -319,6 +349,7 @@ impl Client {
 
     /// The session has ended.
     pub(crate) fn close(&self, reason: DisconnectReason) {
+        self.decoder.lock().clear();
         for socket in self.sockets() {
             socket.leave(reason);
         }

@@ -18,12 +18,10 @@ impl LoadCounter {
         self.bytes.fetch_add(load.bytes, Ordering::SeqCst);
     }
 
-    /// Takes away what was added before, and returns what is left.
-    pub(crate) fn remove(&self, load: Load) -> Load {
-        Load {
-            events: self.events.fetch_sub(load.events, Ordering::SeqCst) - load.events,
-            bytes: self.bytes.fetch_sub(load.bytes, Ordering::SeqCst) - load.bytes,
-        }
+    /// Takes away what was added before.
+    pub(crate) fn remove(&self, load: Load) {
+        self.events.fetch_sub(load.events, Ordering::SeqCst);
+        self.bytes.fetch_sub(load.bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn get(&self) -> Load {

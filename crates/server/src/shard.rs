@@ -253,6 +253,8 @@ impl Shard {
                     }
                 }
             }
+            // The last reference to a socket may be in it, and with that values of the application.
+            guard("delivery", || drop(broadcast));
         }
         delivery.finish();
         self.pending.fetch_sub(count, Ordering::AcqRel);
@@ -316,7 +318,10 @@ impl Delivery {
 
     fn single(&mut self, op: Op) {
         match op {
-            Op::Deliver(socket, message) => self.one(&socket, message),
+            Op::Deliver(socket, message) => {
+                self.one(&socket, message);
+                guard("delivery", || drop(socket));
+            }
             Op::Call(call) => guard("delivery", call),
             Op::Broadcast(_) => {}
         }

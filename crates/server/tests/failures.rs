@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{Client, Latch, Log, settle, until};
+use wirebird::engine::Frame;
 use wirebird::extract::{Data, EventContext, State};
-use wirebird::{Builder, Concurrency, Error, Server};
+use wirebird::{Builder, Concurrency, Error, Handshake, Server};
 
 fn logged() -> (Builder, Log) {
     let log = Log::default();
@@ -241,4 +242,45 @@ async fn a_handler_that_never_returns_holds_up_no_acknowledgement() {
     assert_eq!(ask.await.unwrap().unwrap(), "yes");
     assert_eq!(other.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
     assert!(client.is_open());
+}
+
+/// A client that catches up while broadcasts pile up is read from again when they are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn catching_up_during_an_overload_is_not_forgotten() {
+    let latch = Latch::default();
+    let io = Server::builder().shards(1).max_pending_events(1, 1_000).state(latch.clone()).build();
+    io.on("event", async |State(latch): State<Latch>| latch.wait().await);
+    io.on("fine", async || "fine");
+    io.of("/big").on_connect(async || {});
+    let (slow, other) = (Client::open(&io), Client::open(&io));
+    slow.join("/").await;
+    other.join("/").await;
+    let paused = |client: &Client| client.conn.session().is_paused();
+    slow.send(r#"2["event"]"#);
+    assert!(paused(&slow), "it has as many events waiting as it may");
+
+    // Somebody holds up the only shard.
+    let held = Arc::new(AtomicBool::new(false));
+    let hold = held.clone();
+    let wake = move || {
+        while hold.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let holder = io.connect_memory(Handshake::default(), wake).unwrap();
+    holder.feed(Frame::Text("40/big,".into()));
+    until("the connection", || io.of("/big").sockets().len() == 1).await;
+    holder.take_batch();
+    held.store(true, Ordering::SeqCst);
+    let big = "x".repeat(1 << 20);
+    for _ in 0..80 {
+        io.of("/big").emit("big", &big).unwrap();
+    }
+    other.send(r#"2["fine"]"#);
+    until("the reading to stop", || paused(&other)).await;
+    latch.open(1);
+    settle().await;
+    assert!(paused(&slow) && paused(&other), "broadcasts still pile up");
+    held.store(false, Ordering::SeqCst);
+    until("the reading to go on", || !paused(&slow) && !paused(&other)).await;
 }

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,7 +20,7 @@ use super::compress::Encoding;
 use super::head::{self, Head, Scan};
 use super::respond::Refused;
 use super::serve::{HEADER_TIMEOUT, MAX_HEAD};
-use super::{Reply, Step, begin, is_endpoint, refuse};
+use super::{Reply, Step, begin, find_peer, is_endpoint, refuse};
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
 use crate::polling::{self, Post};
@@ -27,8 +28,10 @@ use crate::stream::WebSocket;
 
 /// Bytes read at once. The buffer belongs to the thread, not to the connection.
 const READ_BUFFER: usize = 16 << 10;
+/// How long a client may take to receive an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A body up to this size is written together with its head.
-const SMALL_BODY: usize = 16 << 10;
+pub(super) const SMALL_BODY: usize = 16 << 10;
 
 thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
@@ -54,7 +57,7 @@ where
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
-            let _ = connection.stream.shutdown().await;
+            let _ = timeout(LINGER, connection.stream.shutdown()).await;
             return Err(error);
         }
     };
@@ -105,6 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 Incoming::Post(post, reply, upload) => self.post(post, reply, upload).await?,
                 Incoming::Refused(mut parts, refused, upload) => {
                     parts.extensions = known.clone();
+                    find_peer(engine, &mut parts);
                     let response =
                         refuse(engine, &parts, &refused, &CorsHeaders::without_origin(&engine.config().cors));
                     self.respond(&response).await?;
@@ -251,12 +255,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 self.input.drain(..here);
                 left -= here;
                 if left == 0 {
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok::<(), io::Error>(()));
                 }
                 ready!(self.poll_fill(cx))?;
             }
         });
-        if length == 0 { Ok(()) } else { timeout(LINGER, all).await? }
+        if length == 0 {
+            return Ok(());
+        }
+        timeout(LINGER, all).await??;
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+        Ok(())
     }
 
     /// Reads once. The end of the stream is an error.
@@ -279,16 +290,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.write(head::of_response(response), response.body()).await
     }
 
+    /// Writes an answer, which the client has some time to take.
     async fn write(&mut self, mut head: Vec<u8>, body: &[u8]) -> io::Result<()> {
         let small = body.len() <= SMALL_BODY;
         if small {
             head.extend_from_slice(body);
         }
-        self.stream.write_all(&head).await?;
-        if !small {
-            self.stream.write_all(body).await?;
-        }
-        self.stream.flush().await
+        let all = async {
+            self.stream.write_all(&head).await?;
+            if !small {
+                self.stream.write_all(body).await?;
+            }
+            self.stream.flush().await
+        };
+        timeout(WRITE_TIMEOUT, all).await?
     }
 }
 

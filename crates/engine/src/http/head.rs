@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::date;
+use super::direct::SMALL_BODY;
 use super::serve::{MAX_HEAD, MAX_HEADERS};
 
 /// What was found of a request.
@@ -133,10 +134,10 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A response up to its body, with room for that.
+/// A response up to its body, with room for that if it is small.
 pub(super) fn of_response(response: &Response<Bytes>) -> Vec<u8> {
     let status = response.status();
-    let mut head = Vec::with_capacity(512 + response.body().len());
+    let mut head = Vec::with_capacity(512 + response.body().len().min(SMALL_BODY));
     let reason = status.canonical_reason().unwrap_or("<none>");
     put(&mut head, [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
     for (name, value) in response.headers() {
@@ -148,10 +149,10 @@ pub(super) fn of_response(response: &Response<Bytes>) -> Vec<u8> {
     head
 }
 
-/// The head of a poll's answer, as most are, with room for the body. `by_encoding` and `by_origin` say whether the
+/// The head of a poll's answer, as most are, with room for the body if it is small. `by_encoding` and `by_origin` say whether the
 /// answer depends on those headers.
 pub(super) fn of_poll(by_encoding: bool, by_origin: bool, length: usize) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256 + length);
+    let mut head = Vec::with_capacity(256 + length.min(SMALL_BODY));
     let fixed = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n";
     let encoding: &[u8] = if by_encoding { b"vary: Accept-Encoding\r\n" } else { b"" };
     let origin: &[u8] = if by_origin { b"vary: Origin\r\n" } else { b"" };

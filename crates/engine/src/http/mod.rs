@@ -63,11 +63,7 @@ pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
 
 /// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
 pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
-    if parts.extensions.get::<PeerAddr>().is_none()
-        && let Some(peer) = engine.config().peer_addr.as_ref().and_then(|find| find(&parts.extensions))
-    {
-        parts.extensions.insert(PeerAddr(peer));
-    }
+    find_peer(engine, parts);
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
     let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
     let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
@@ -96,6 +92,15 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
     match route(engine, parts, reply).await {
         Ok(step) => step,
         Err(refused) => Step::Respond(refuse(engine, parts, &refused, &cors)),
+    }
+}
+
+/// Asks the application where the request comes from, if the listener has not said so.
+fn find_peer(engine: &Engine, parts: &mut Parts) {
+    if parts.extensions.get::<PeerAddr>().is_none()
+        && let Some(peer) = engine.config().peer_addr.as_ref().and_then(|find| find(&parts.extensions))
+    {
+        parts.extensions.insert(PeerAddr(peer));
     }
 }
 

@@ -114,7 +114,7 @@ pub type FallbackBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + 
 
 /// Answers the requests that are not for the engine: the rest of an application, or a host of another kind.
 ///
-/// The request still has its upgrade (`hyper::upgrade::on`) and the connection's [`PeerAddr`] and [`LocalAddr`] in
+/// The request still has its upgrade (`hyper::upgrade::on`; the stream in it is a private type) and the connection's [`PeerAddr`] and [`LocalAddr`] in
 /// its extensions; bodies stream both ways.
 pub trait Fallback: Send + Sync + 'static {
     /// Answers a request.
@@ -274,12 +274,20 @@ pub async fn serve(
     let listener = Arc::new(listener);
     let accepting = Abort(tokio::spawn(accept(Arc::downgrade(&listener), served)));
     shutdown.await;
-    drop(accepting);
+    accepting.end().await;
     Ok(())
 }
 
 /// Ends a task when dropped.
 struct Abort(tokio::task::JoinHandle<()>);
+
+impl Abort {
+    /// Ends it now, and waits for that: from then on it holds nothing.
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl Drop for Abort {
     fn drop(&mut self) {

@@ -9,7 +9,6 @@ use wirebird_proto::websocket::CloseCode;
 use super::send::After;
 use super::{Core, Known, Link, Phase, Session};
 use crate::engine::Shared;
-use crate::message::Outgoing;
 use crate::queue::{Frame, Item};
 use crate::reason::CloseReason;
 use crate::transport::{Attachment, Transport};
@@ -129,21 +128,6 @@ impl Session {
             return;
         }
         core.queue.push(Item::Control(frame.into()));
-        let after = self.after_push(&mut core);
-        drop(core);
-        self.perform(after);
-    }
-
-    /// Sends the OPEN packet, and `answer` before it in the same write.
-    pub(crate) fn send_open(&self, open: Outgoing, answer: &[u8]) {
-        let item = if answer.is_empty() {
-            Item::Open(open)
-        } else {
-            let [first, second] = open.wire();
-            Item::Control([answer, first, second].concat().into())
-        };
-        let mut core = self.core.lock();
-        core.queue.push(item);
         let after = self.after_push(&mut core);
         drop(core);
         self.perform(after);

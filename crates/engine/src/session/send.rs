@@ -1,6 +1,6 @@
 //! Sending: straight to the transport when nothing waits, else by the queue.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::transport::Transport;
 const GATHERED: usize = 8 << 10;
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// What is to be done once the lock is released.
@@ -264,9 +264,10 @@ fn write(transport: &dyn Transport, queue: &Queue) -> io::Result<usize> {
     if queue.is_single() || bytes > GATHERED {
         return transport.try_write(&queue.slices());
     }
-    BUFFER.with_borrow_mut(|buffer| {
-        buffer.clear();
-        queue.gather(buffer);
-        transport.try_write(&[IoSlice::new(buffer)])
-    })
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    buffer.clear();
+    queue.gather(&mut buffer);
+    let written = transport.try_write(&[IoSlice::new(&buffer)]);
+    let _ = BUFFER.try_with(|kept| kept.set(buffer));
+    written
 }

@@ -95,7 +95,11 @@ impl WebSocket {
         let (session, role) = match self.purpose {
             Purpose::Open(handshake, id) => match self.engine.open_as(id, handshake, transport, &self.answer)
             {
-                Some(session) => (session, Role::Session),
+                Some(session) => {
+                    // One that has ended already says so to the client: that is up to its connection.
+                    self.engine.shared().announce(&session);
+                    (session, Role::Session)
+                }
                 None => return Err((io, self.answer)),
             },
             Purpose::Upgrade(session) if session.begin_upgrade(&transport) => (session, Role::Candidate),

@@ -49,6 +49,11 @@ impl Decoder {
         Self { limits, pending: None }
     }
 
+    /// Forgets a packet whose attachments have not all come.
+    pub fn clear(&mut self) {
+        self.pending = None;
+    }
+
     /// Whether no attachments are awaited.
     pub fn is_idle(&self) -> bool {
         self.pending.is_none()

@@ -230,7 +230,9 @@ impl SocketInner {
             Stage::Gone => return,
             Stage::Open => self.namespace.count_disconnected(),
             Stage::Leaving => self.client.uncount(&self.core, self.leaving_load()),
-            Stage::Connecting => {}
+            Stage::Connecting => {
+                self.client.withdraw(self);
+            }
         }
         self.client.forget(self);
         self.client.uncount(&self.core, dropped);
