@@ -20,7 +20,8 @@ use wirebird::{AckSender, Origins, RawArgs, Server, Socket, Value};
 const PING_INTERVAL: Duration = Duration::from_millis(300);
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
 
-#[tokio::main]
+// One thread: the suite sends requests on two connections at once, and wants them seen in that order.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1).unwrap_or_else(|| "localhost:3000".into());
     let listener = tokio::net::TcpListener::bind(addr).await?;

@@ -1,12 +1,11 @@
 //! The driver for hyper: one function from request to response, and a listener for those without a framework.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -269,50 +268,22 @@ pub async fn serve(
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(target: "wirebird::engineio", %addr, "listening");
     }
-    // A task of its own runs where its connections do. It does not keep the listener, so that the port is free as soon as
-    // nobody waits here any more.
-    let listener = Arc::new(listener);
-    let accepting = Abort(tokio::spawn(accept(Arc::downgrade(&listener), served)));
-    shutdown.await;
-    accepting.end().await;
-    Ok(())
-}
-
-/// Ends a task when dropped.
-struct Abort(tokio::task::JoinHandle<()>);
-
-impl Abort {
-    /// Ends it now, and waits for that: from then on it holds nothing.
-    async fn end(mut self) {
-        self.0.abort();
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Accepts connections for as long as the listener is there.
-async fn accept(listener: Weak<TcpListener>, served: Listener) {
+    let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = poll_fn(|cx| match listener.upgrade() {
-            Some(listener) => listener.poll_accept(cx).map(Some),
-            None => Poll::Ready(None),
-        });
-        match accepted.await {
-            Some(Ok((stream, peer))) => {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(served.clone().tcp(stream, peer));
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
                 tracing::warn!(target: "wirebird::engineio", %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            None => return,
         }
     }
 }
