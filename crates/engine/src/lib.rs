@@ -21,6 +21,7 @@ mod keeper;
 mod message;
 mod polling;
 mod queue;
+mod read_buffer;
 mod reason;
 mod session;
 mod timer;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -158,10 +158,6 @@ impl<B> tower_service::Service<Request<B>> for NotFound {
     }
 
     fn call(&mut self, _request: Request<B>) -> Self::Future {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"Not Found")));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        let plain = http::HeaderValue::from_static("text/plain");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-        ready(Ok(response))
+        ready(Ok(wirebird_engine::http::not_found().map(Full::new)))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use support::{Client, Latch, Log, settle, sid, until};
+use support::{Client, Latch, Log, logged, settle, sid, until};
 use wirebird::extract::{Auth, Data, State};
 use wirebird::{Accept, Namespace, Server, Socket};
 
@@ -14,11 +14,6 @@ use wirebird::{Accept, Namespace, Server, Socket};
 struct Token {
     #[serde(rename = "token")]
     _token: String,
-}
-
-fn logged() -> (wirebird::Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
 }
 
 /// F-CON-14

@@ -7,23 +7,9 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use support::{Client, Latch, Log, settle, until};
+use support::{Client, Latch, Log, logged, settle, until, watched};
 use wirebird::extract::State;
-use wirebird::{Builder, DisconnectReason, Error, Server, Socket};
-
-fn logged() -> (Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
-}
-
-/// Logs every disconnection.
-fn watched(builder: Builder) -> Server {
-    let io = builder.build();
-    io.on_disconnect(async |reason: DisconnectReason, State(log): State<Log>| {
-        log.push(format!("{reason:?}"));
-    });
-    io
-}
+use wirebird::{Error, Server, Socket};
 
 /// F-DIS-05, F-SES-04
 #[tokio::test]

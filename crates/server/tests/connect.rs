@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
-use support::{Client, Latch, Log, settle, sid};
+use support::{Client, Latch, Log, logged, settle, sid};
 use wirebird::extract::{Auth, Data, State};
 use wirebird::{Accept, ConnectError, Error, Namespace, Server, Socket};
 
@@ -19,11 +19,6 @@ struct Token {
 /// False, but the compiler does not know.
 fn weird() -> bool {
     std::hint::black_box(false)
-}
-
-fn logged() -> (wirebird::Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
 }
 
 /// F-CON-02, F-CON-03

@@ -4,23 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Client, Latch, Log, settle};
+use support::{Client, Latch, Log, logged, settle, watched};
 use wirebird::extract::{Data, State};
-use wirebird::{AckError, Builder, DisconnectReason, SendQueue, Server, Socket};
-
-fn logged() -> (Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
-}
-
-/// Logs every disconnection.
-fn watched(builder: Builder) -> Server {
-    let io = builder.build();
-    io.on_disconnect(async |reason: DisconnectReason, State(log): State<Log>| {
-        log.push(format!("{reason:?}"));
-    });
-    io
-}
+use wirebird::{AckError, DisconnectReason, SendQueue, Server, Socket};
 
 /// F-DIS-01, F-DIS-02, F-DIS-03: the causes that a client or the application brings about.
 #[tokio::test]

@@ -6,17 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use support::{Client, Dice, Latch, Log, settle};
+use support::{Client, Dice, Latch, Log, logged, settle};
 use wirebird::extract::{Args, Data, EventName, State};
-use wirebird::{Accept, Builder, Concurrency, EmitError, Error, Namespace, Server, Socket};
+use wirebird::{Accept, Concurrency, EmitError, Error, Namespace, Server, Socket};
 
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-
-fn logged() -> (Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
-}
 
 /// F-EVT-13, pain 11: a thousand at once, through handlers that wait for random times.
 #[tokio::test(start_paused = true)]

@@ -8,15 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Client, Latch, Log, settle, until};
+use support::{Client, Latch, logged, settle, until};
 use wirebird::engine::Frame;
 use wirebird::extract::{Data, EventContext, State};
-use wirebird::{Builder, Concurrency, Error, Handshake, Server};
-
-fn logged() -> (Builder, Log) {
-    let log = Log::default();
-    (Server::builder().state(log.clone()), log)
-}
+use wirebird::{Concurrency, Error, Handshake, Server};
 
 /// False, but the compiler does not know.
 fn never() -> bool {

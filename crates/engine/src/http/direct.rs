@@ -2,7 +2,6 @@
 //! in any way unusual is left to hyper, with the connection and everything that was read of it: another path, method
 //! or version, another way to say where a body ends, and what is not quite HTTP.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -24,18 +23,15 @@ use super::{Reply, Step, begin, find_peer, is_endpoint, refuse};
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
 use crate::polling::{self, Post};
+use crate::read_buffer;
 use crate::stream::WebSocket;
 
-/// Bytes read at once. The buffer belongs to the thread, not to the connection.
-const READ_BUFFER: usize = 16 << 10;
+/// Bytes read at once.
+const READ: usize = 16 << 10;
 /// How long a client may take to receive an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A body up to this size is written together with its head.
 pub(super) const SMALL_BODY: usize = 16 << 10;
-
-thread_local! {
-    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
 
 /// What becomes of a connection.
 pub(super) enum Next<S> {
@@ -272,13 +268,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 
     /// Reads once. The end of the stream is an error.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice());
-        let mut read = ReadBuf::new(&mut buffer);
-        let result = Pin::new(&mut self.stream).poll_read(cx, &mut read).map_ok(|()| {
-            self.input.extend_from_slice(read.filled());
-            !read.filled().is_empty()
+        let result = read_buffer::with(|buffer| {
+            let mut read = ReadBuf::new(&mut buffer[..READ]);
+            Pin::new(&mut self.stream).poll_read(cx, &mut read).map_ok(|()| {
+                self.input.extend_from_slice(read.filled());
+                !read.filled().is_empty()
+            })
         });
-        BUFFER.set(Some(buffer));
         match ready!(result) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

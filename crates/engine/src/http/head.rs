@@ -1,5 +1,6 @@
 //! Heads of HTTP/1.1 messages: those of requests as clients write them, and those of responses.
 
+use std::io::Write;
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
@@ -177,18 +178,9 @@ fn put<const N: usize>(head: &mut Vec<u8>, parts: [&[u8]; N]) {
 
 /// The headers that every response has.
 fn end(head: &mut Vec<u8>, length: Option<usize>) {
-    if let Some(mut length) = length {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (length % 10) as u8;
-            length /= 10;
-            if length == 0 {
-                break;
-            }
-        }
-        put(head, [b"content-length: ", &digits[at..], b"\r\n"]);
+    if let Some(length) = length {
+        // Text into a vector cannot fail.
+        let _ = write!(head, "content-length: {length}\r\n");
     }
     date::with(|date| put(head, [b"date: ", date, b"\r\n\r\n"]));
 }

@@ -31,7 +31,7 @@ use crate::transport::TransportKind;
 use respond::Refused;
 
 pub(crate) use respond::log_too_large;
-pub use serve::{Fallback, FallbackBody, Listener, full, handle, serve};
+pub use serve::{Fallback, FallbackBody, Listener, full, handle, not_found, serve};
 
 /// What a request's head asks for.
 #[derive(Debug)]

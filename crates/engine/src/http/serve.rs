@@ -137,6 +137,15 @@ pub fn full(body: impl Into<Bytes>) -> FallbackBody {
     Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// The answer to a request that nobody is there for.
+pub fn not_found() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"Not Found"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let plain = http::HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
+    response
+}
+
 /// A listener and what it serves.
 #[derive(Clone)]
 pub struct Listener {
@@ -166,11 +175,7 @@ impl Listener {
         if let Some(fallback) = &self.fallback {
             return fallback.call(request).await;
         }
-        let mut response = Response::new(full("Not Found"));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        let plain = http::HeaderValue::from_static("text/plain");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-        response
+        not_found().map(full)
     }
 
     async fn tcp(self, stream: TcpStream, peer: SocketAddr) {

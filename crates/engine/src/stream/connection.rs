@@ -1,6 +1,5 @@
 //! The task of one WebSocket.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
@@ -15,19 +14,13 @@ use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, 
 
 use super::io::{Link, Stream};
 use crate::http::log_too_large;
+use crate::read_buffer;
 use crate::reason::CloseReason;
 use crate::session::{Probe, Session};
 use crate::transport::{Attachment, Transport};
 
-/// Bytes read at once. The buffer belongs to the thread, not to the connection.
-const READ_BUFFER: usize = 64 << 10;
-
 /// How long the peer has to answer our close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-thread_local! {
-    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -148,14 +141,11 @@ impl<S: Stream> Connection<S> {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice());
-        let result = match self.io.poll_read(cx, &mut buffer) {
+        read_buffer::with(|buffer| match self.io.poll_read(cx, buffer) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Poll::Ready(Some(End::Gone)),
             Poll::Ready(Ok(read)) => Poll::Ready(self.take_in(cx, &mut buffer[..read])),
-        };
-        BUFFER.set(Some(buffer));
-        result
+        })
     }
 
     /// Handles what was read; what it makes the server send goes out in one write at the end.

@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use tokio::sync::{Notify, Semaphore};
 use wirebird::engine::Frame;
 use wirebird::engine::memory::Connection;
-use wirebird::{Handshake, Server};
+use wirebird::extract::State;
+use wirebird::{Builder, DisconnectReason, Handshake, Server};
 
 /// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -174,6 +175,21 @@ pub fn sid(packet: &str) -> String {
 /// What happened, in order.
 #[derive(Clone, Default)]
 pub struct Log(Arc<(Mutex<Vec<String>>, Notify)>);
+
+/// A builder of a server whose handlers find the log as their state.
+pub fn logged() -> (Builder, Log) {
+    let log = Log::default();
+    (Server::builder().state(log.clone()), log)
+}
+
+/// A server that logs every disconnection.
+pub fn watched(builder: Builder) -> Server {
+    let io = builder.build();
+    io.on_disconnect(async |reason: DisconnectReason, State(log): State<Log>| {
+        log.push(format!("{reason:?}"));
+    });
+    io
+}
 
 impl Log {
     pub fn push(&self, line: impl Into<String>) {
