@@ -30,7 +30,7 @@ fn fill(session: &Session, message: &Outgoing) {
     }
 }
 
-/// F-PRO-12: a client that stops reading is closed at the limit of packets or of bytes, with a reason of its own; the
+/// F-PRO-12, pain 10: a client that stops reading is closed at the limit of packets or of bytes, with a reason of its own; the
 /// sender never waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_consumer_is_closed_at_the_limit() {

@@ -103,7 +103,7 @@ async fn the_origin_is_checked_on_every_request() {
     assert!(server.session(&client.sid).is_open());
 }
 
-/// F-COR-02, hazard AB-11: forwarding headers of just anybody do not make an origin the own one.
+/// F-COR-02, hazard AB-11, pain 13: forwarding headers of just anybody do not make an origin the own one.
 #[tokio::test]
 async fn forwarded_hosts_count_only_from_trusted_proxies() {
     let outer = [
@@ -151,7 +151,7 @@ async fn origins_of_a_list_match_exactly() {
     assert_allowed(&both(&mut server, &[HOST]).await, None);
 }
 
-/// F-COR-03: entries that no browser can send are found when the engine is made.
+/// F-COR-03, pain 13: entries that no browser can send are found when the engine is made.
 #[tokio::test]
 async fn origins_that_can_never_match_are_an_error() {
     for origin in ["example.com", "https://example.com/", "https://*.example.com"] {

@@ -39,7 +39,7 @@ async fn what_waits_goes_out_with_the_next_poll() {
     assert_eq!(response.header("cache-control"), Some("no-store"));
 }
 
-/// F-PRO-09: seventeen packets in one body are seventeen messages (a peer drops them and answers `OK`).
+/// F-PRO-09, AB-3, pain 3: seventeen packets in one body are seventeen messages.
 #[tokio::test]
 async fn seventeen_packets_in_one_body_all_arrive() {
     let mut server = TestServer::start().await;
@@ -51,7 +51,7 @@ async fn seventeen_packets_in_one_body_all_arrive() {
     }
 }
 
-/// F-PRO-09: only the size of a body is limited, not the number of its packets; replies keep their order.
+/// F-PRO-09, pain 3: only the size of a body is limited, not the number of its packets; replies keep their order.
 #[tokio::test]
 async fn five_thousand_packets_in_one_body_are_echoed_in_order() {
     let server = TestServer::echo(Default::default()).await;
@@ -165,7 +165,7 @@ async fn an_aborted_post_ends_the_session() {
     assert!(!server.pending_events().iter().any(|event| matches!(event, Event::Text(..))));
 }
 
-/// F-PRO-08: a declared length over the limit is refused before the body is read, and the session goes on.
+/// F-PRO-08, AB-4, pain 4: a declared length over the limit is refused before the body is read, and the session goes on.
 #[tokio::test]
 async fn a_declared_body_over_the_limit_is_refused_unread() {
     let mut server = TestServer::with(limited(1000), quiet).await;
@@ -270,7 +270,7 @@ async fn session_is_over(server: &TestServer, client: &mut Polling) {
     until("no session", || server.engine.session_count() == 0).await;
 }
 
-/// wire-protocol §2.4: what cannot be decoded ends the session with a parse error and is never answered `ok`.
+/// AB-3, AB-4, wire-protocol §2.4: what cannot be decoded ends the session with a parse error and is never answered `ok`.
 #[tokio::test]
 async fn undecodable_bodies_end_the_session() {
     let bodies: &[&[u8]] =

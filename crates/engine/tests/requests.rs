@@ -292,7 +292,7 @@ async fn the_gate_refuses_in_its_own_words() {
     assert!(!server.pending_events().iter().any(|event| matches!(event, Event::Open(_))));
 }
 
-/// F-PRO-01, wire-protocol §2.2, code 5.
+/// F-PRO-01, pain 14, wire-protocol §2.2, code 5.
 #[tokio::test]
 async fn other_protocol_versions_are_refused() {
     let server = TestServer::start().await;

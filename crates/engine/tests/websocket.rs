@@ -126,7 +126,7 @@ async fn a_close_packet_ends_the_session() {
     assert_eq!(server.closed().await, CloseReason::ClientClose);
 }
 
-/// F-PRO-08, wire-protocol §2.8: what a client must not send, the close code and the reason it gets.
+/// F-PRO-08, pain 4, wire-protocol §2.8: what a client must not send, the close code and the reason it gets.
 #[tokio::test]
 async fn bad_frames_have_their_close_codes() {
     let mut server = TestServer::with(config(|c| c.max_payload = 1000), quiet).await;

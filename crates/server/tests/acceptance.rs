@@ -131,7 +131,7 @@ async fn endless_timeouts_are_allowed() {
     assert_eq!(ack.await.unwrap(), 7);
 }
 
-/// F-CON-10: CONNECT before the handler; a refusal is a bare DISCONNECT, because clients take a payload for an error.
+/// F-CON-10, AB-8: CONNECT before the handler; a refusal is a bare DISCONNECT, because clients take a payload for an error.
 #[tokio::test]
 async fn always_connect_says_yes_first() {
     let latch = Latch::default();

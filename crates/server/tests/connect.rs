@@ -21,7 +21,7 @@ fn weird() -> bool {
     std::hint::black_box(false)
 }
 
-/// F-CON-02, F-CON-03
+/// F-CON-01, F-CON-02, F-CON-03, pain 28
 #[tokio::test]
 async fn auth_may_be_present_absent_typed_or_ignored() {
     let (builder, log) = logged();
@@ -79,7 +79,7 @@ async fn auth_that_is_no_object_closes_the_connection() {
     }
 }
 
-/// F-CON-04, F-CON-05, F-CON-06
+/// F-CON-04, F-CON-05, F-CON-06, pain 30
 #[tokio::test]
 async fn a_refusal_tells_message_and_data() {
     let io = Server::new();
@@ -186,7 +186,7 @@ async fn a_refused_socket_leaves_nothing_behind() {
     assert_eq!(log.len(), 0);
 }
 
-/// F-CON-08, F-CON-09, R8
+/// F-CON-08, F-CON-09, R8, pain 27
 #[tokio::test]
 async fn what_is_emitted_while_connecting_follows_the_connect_packet_in_order() {
     let (builder, latch) = (Server::builder(), Latch::default());
@@ -271,7 +271,7 @@ async fn events_sent_right_after_connect_wait_for_acceptance() {
     assert_eq!(log.all(), ["connect begins", "connect ends", "event 0", "event 1", "event 2"]);
 }
 
-/// F-CON-12, F-CON-13
+/// F-CON-11, F-CON-12, F-CON-13, AB-8
 #[tokio::test]
 async fn unknown_namespaces_are_refused_and_the_connection_stays() {
     let io = Server::new();

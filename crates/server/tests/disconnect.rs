@@ -8,7 +8,7 @@ use support::{Client, Latch, Log, logged, settle, watched};
 use wirebird::extract::{Data, State};
 use wirebird::{AckError, DisconnectReason, SendQueue, Server, Socket};
 
-/// F-DIS-01, F-DIS-02, F-DIS-03: the causes that a client or the application brings about.
+/// F-DIS-01, F-DIS-02, F-DIS-03, pain 8: the causes that a client or the application brings about.
 #[tokio::test]
 async fn each_cause_has_its_reason_and_comes_once() {
     type Cause = fn(&Client, &Socket);

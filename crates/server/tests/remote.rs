@@ -13,7 +13,7 @@ fn server(cluster: &MemoryCluster) -> Server {
     Server::builder().adapter(cluster.adapter()).build()
 }
 
-/// F-ACK-14, R20: a socket of another server can be asked by its id.
+/// F-ACK-14, pain 7, R20: a socket of another server can be asked by its id.
 #[tokio::test(start_paused = true)]
 async fn a_socket_of_another_server_acknowledges() {
     let cluster = MemoryCluster::new();
