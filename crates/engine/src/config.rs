@@ -150,6 +150,16 @@ impl Config {
     pub(crate) fn upgrades(&self) -> bool {
         self.allow_upgrades && self.transports.websocket
     }
+
+    /// The transports that a client on polling may move to.
+    pub(crate) fn offered_upgrades(&self) -> &'static [&'static str] {
+        match (self.allow_upgrades, self.transports.websocket, self.transports.webtransport) {
+            (true, true, true) => &["websocket", "webtransport"],
+            (true, true, false) => &["websocket"],
+            (true, false, true) => &["webtransport"],
+            _ => &[],
+        }
+    }
 }
 
 /// An option has a value that cannot work.
@@ -171,15 +181,23 @@ pub struct Transports {
     pub polling: bool,
     /// WebSocket.
     pub websocket: bool,
+    /// WebTransport, which needs a driver of its own, such as the crate `wirebird-webtransport`.
+    pub webtransport: bool,
 }
 
 impl Transports {
     /// Polling and WebSocket.
-    pub const ALL: Self = Self { polling: true, websocket: true };
+    pub const ALL: Self = Self { polling: true, websocket: true, webtransport: false };
     /// Only HTTP long-polling.
-    pub const POLLING: Self = Self { polling: true, websocket: false };
+    pub const POLLING: Self = Self { polling: true, websocket: false, webtransport: false };
     /// Only WebSocket.
-    pub const WEBSOCKET: Self = Self { polling: false, websocket: true };
+    pub const WEBSOCKET: Self = Self { polling: false, websocket: true, webtransport: false };
+
+    /// These, and WebTransport.
+    #[must_use]
+    pub const fn with_webtransport(self) -> Self {
+        Self { webtransport: true, ..self }
+    }
 }
 
 /// What may be queued for one client, and what happens when it is more.
@@ -300,7 +318,7 @@ mod tests {
         assert!(rejected(|c| c.max_payload = 0).contains("max_payload"));
         assert!(rejected(|c| c.path = "//".into()).contains("path"));
         assert!(
-            rejected(|c| c.transports = Transports { polling: false, websocket: false })
+            rejected(|c| c.transports = Transports { polling: false, ..Transports::POLLING })
                 .contains("transports")
         );
         assert!(rejected(|c| c.cookie = Some(Cookie::named("a;b"))).contains("cookie"));

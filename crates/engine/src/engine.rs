@@ -231,8 +231,7 @@ impl Engine {
     pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, String)> {
         let link = Link::Polling { polled: false, waker: None };
         let session = self.create(self.next_id()?, handshake, link, None)?;
-        let upgrades: &[&str] = if self.shared.config.upgrades() { &["websocket"] } else { &[] };
-        let body = format!("0{}", self.open_json(session.id(), upgrades));
+        let body = format!("0{}", self.open_json(session.id(), self.shared.config.offered_upgrades()));
         Some((self.shared.announced(session)?, body))
     }
 

@@ -11,11 +11,11 @@ use crate::handshake::Handshake;
 use crate::queue::Frame;
 use crate::reason::CloseReason;
 use crate::session::{Probe, Session};
-use crate::transport::{Attachment, Transport};
+use crate::transport::{Attachment, Transport, TransportKind};
 
 /// The client's end of a session in memory.
 ///
-/// It counts as a WebSocket. [`Connection::feed`] runs the server's handlers before it returns when the engine has no
+/// It counts as a WebSocket unless told otherwise. [`Connection::feed`] runs the server's handlers before it returns when the engine has no
 /// runtime; calls must follow one another.
 pub struct Connection {
     session: Arc<Session>,
@@ -24,12 +24,17 @@ pub struct Connection {
 }
 
 struct Link {
+    kind: TransportKind,
     on_wake: Box<dyn Fn() + Send + Sync>,
     /// Answers to the probe of an upgrade, which do not come from the session.
     replies: Mutex<Vec<Frame>>,
 }
 
 impl Transport for Link {
+    fn kind(&self) -> TransportKind {
+        self.kind
+    }
+
     fn wake(&self) {
         guard(|| (self.on_wake)());
     }
@@ -43,15 +48,35 @@ impl Connection {
         handshake: Handshake,
         on_wake: impl Fn() + Send + Sync + 'static,
     ) -> Option<Self> {
-        let (link, transport) = Link::new(on_wake);
-        let session = engine.open(Arc::new(handshake), transport.clone())?;
+        Self::open_as(TransportKind::WebSocket, engine, Arc::new(handshake), on_wake)
+    }
+
+    /// As [`Connection::open`], for the driver of a transport whose packets it hands over: the session counts as one on
+    /// that kind of transport.
+    pub fn open_as(
+        kind: TransportKind,
+        engine: &Engine,
+        handshake: Arc<Handshake>,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let (link, transport) = Link::new(kind, on_wake);
+        let session = engine.open(handshake, transport.clone())?;
         Some(Self { session, link, transport })
     }
 
     /// Begins to take a session over from polling: the probe is up to the caller. `None` when the session is not on
     /// polling, or is being taken over already.
     pub fn upgrade(session: &Arc<Session>, on_wake: impl Fn() + Send + Sync + 'static) -> Option<Self> {
-        let (link, transport) = Link::new(on_wake);
+        Self::upgrade_as(TransportKind::WebSocket, session, on_wake)
+    }
+
+    /// As [`Connection::upgrade`], for the driver of another kind of transport.
+    pub fn upgrade_as(
+        kind: TransportKind,
+        session: &Arc<Session>,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let (link, transport) = Link::new(kind, on_wake);
         session.begin_upgrade(&transport).then(|| Self { session: session.clone(), link, transport })
     }
 
@@ -116,8 +141,11 @@ impl Connection {
 }
 
 impl Link {
-    fn new(on_wake: impl Fn() + Send + Sync + 'static) -> (Arc<Self>, Arc<dyn Transport>) {
-        let link = Arc::new(Self { on_wake: Box::new(on_wake), replies: Mutex::default() });
+    fn new(
+        kind: TransportKind,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> (Arc<Self>, Arc<dyn Transport>) {
+        let link = Arc::new(Self { kind, on_wake: Box::new(on_wake), replies: Mutex::default() });
         (link.clone(), link)
     }
 }

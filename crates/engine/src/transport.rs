@@ -11,6 +11,8 @@ pub enum TransportKind {
     Polling,
     /// WebSocket.
     WebSocket,
+    /// WebTransport, over HTTP/3.
+    WebTransport,
 }
 
 impl TransportKind {
@@ -19,6 +21,7 @@ impl TransportKind {
         match self {
             Self::Polling => "polling",
             Self::WebSocket => "websocket",
+            Self::WebTransport => "webtransport",
         }
     }
 }
@@ -29,12 +32,17 @@ impl fmt::Display for TransportKind {
     }
 }
 
-/// A transport that packets can be pushed through: a WebSocket, or the memory of the same process.
+/// A transport that packets can be pushed through: a WebSocket, a WebTransport, or the memory of the same process.
 ///
 /// The session tells it that something waits; its driver then takes it with
 /// [`Session::take_wire`](crate::Session::take_wire) or [`Session::take_frames`](crate::Session::take_frames), and
 /// feeds what the client sends to the session.
 pub trait Transport: Send + Sync + 'static {
+    /// What it counts as. The default is a WebSocket.
+    fn kind(&self) -> TransportKind {
+        TransportKind::WebSocket
+    }
+
     /// Something changed: packets wait, the session closes, an upgrade was given up. Called without locks, from any
     /// thread; must not block.
     fn wake(&self);

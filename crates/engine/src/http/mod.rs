@@ -61,22 +61,24 @@ pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
     path.strip_suffix('/').unwrap_or(path) == engine.config().path
 }
 
+/// Checks a request that opens a connection which is not HTTP from then on, such as a WebTransport: the path, the origin,
+/// the limits, and what the application says of it.
+///
+/// # Errors
+/// The answer, when it is refused.
+pub async fn admit(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Response<Bytes>> {
+    if !is_endpoint(engine, parts.uri.path()) {
+        return Err(not_found());
+    }
+    let cors = check_origin(engine, parts).await?;
+    admitted(engine, parts).await.map_err(|refused| refuse(engine, parts, &refused, &cors))
+}
+
 /// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
 pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
-    find_peer(engine, parts);
-    let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
-    let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
-    let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
-    let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
-    let authority = parts.uri.authority().map(|a| a.as_str().to_owned());
-    let checked =
-        engine.config().cors.check(&parts.headers, authority.as_deref(), secure, forwarded.as_ref()).await;
-    let cors = match checked {
+    let cors = match check_origin(engine, parts).await {
         Ok(cors) => cors,
-        Err(refused) => {
-            respond::log_origin(engine, &refused);
-            return Step::Respond(refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::refused()));
-        }
+        Err(response) => return Step::Respond(response),
     };
     if parts.method == Method::OPTIONS {
         return Step::Respond(respond::preflight(engine, &parts.headers, &cors));
@@ -93,6 +95,22 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
         Ok(step) => step,
         Err(refused) => Step::Respond(refuse(engine, parts, &refused, &cors)),
     }
+}
+
+/// What the origin of a request means for its answer, or the answer that refuses it.
+async fn check_origin(engine: &Engine, parts: &mut Parts) -> Result<CorsHeaders, Response<Bytes>> {
+    find_peer(engine, parts);
+    let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
+    let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
+    let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
+    let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
+    let authority = parts.uri.authority().map(|a| a.as_str().to_owned());
+    let checked =
+        engine.config().cors.check(&parts.headers, authority.as_deref(), secure, forwarded.as_ref()).await;
+    checked.map_err(|refused| {
+        respond::log_origin(engine, &refused);
+        refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::refused())
+    })
 }
 
 /// Asks the application where the request comes from, if the listener has not said so.
@@ -164,25 +182,13 @@ async fn open(
     }
     let accept = match transport {
         TransportKind::WebSocket => Some(websocket::accept(parts).map_err(|_| Refused::REQUEST)?),
-        TransportKind::Polling => None,
+        TransportKind::Polling | TransportKind::WebTransport => None,
     };
     if query.version.as_deref() != Some("4") {
         respond::log_version(engine, query.version.as_deref());
         return Err(Refused::VERSION);
     }
-    if engine.is_closing() || engine.is_full() {
-        return Err(Refused::CLOSING);
-    }
-    if head_length(parts) > engine.config().max_head {
-        return Err(Refused::HEAD_TOO_LARGE);
-    }
-    let proxies = &engine.config().trusted_proxies;
-    let handshake = Arc::new(Handshake::new(parts, proxies));
-    if let Some(gate) = &engine.config().gate {
-        let (decision, pending) = crate::gate::Decision::new();
-        guard(|| gate.check(handshake.clone(), decision));
-        pending.decided().await.map_err(Refused::forbidden)?;
-    }
+    let handshake = admitted(engine, parts).await?;
     let secure = handshake.is_secure();
     if let Some(accept) = accept {
         let id = engine.next_id().ok_or(Refused::CLOSING)?;
@@ -196,6 +202,23 @@ async fn open(
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(Step::Respond(response))
+}
+
+/// The request as it is kept, if a session may be opened for it.
+async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Refused> {
+    if engine.is_closing() || engine.is_full() {
+        return Err(Refused::CLOSING);
+    }
+    if head_length(parts) > engine.config().max_head {
+        return Err(Refused::HEAD_TOO_LARGE);
+    }
+    let handshake = Arc::new(Handshake::new(parts, &engine.config().trusted_proxies));
+    if let Some(gate) = &engine.config().gate {
+        let (decision, pending) = crate::gate::Decision::new();
+        guard(|| gate.check(handshake.clone(), decision));
+        pending.decided().await.map_err(Refused::forbidden)?;
+    }
+    Ok(handshake)
 }
 
 fn cookie(engine: &Engine, id: Id, secure: bool) -> Option<HeaderValue> {

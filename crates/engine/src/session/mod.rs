@@ -107,7 +107,7 @@ impl Link {
     fn kind(&self) -> TransportKind {
         match self {
             Self::Polling { .. } => TransportKind::Polling,
-            Self::Stream(_) => TransportKind::WebSocket,
+            Self::Stream(transport) => transport.kind(),
             Self::Closed(kind) => *kind,
         }
     }
