@@ -83,6 +83,7 @@
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | run several servers as one | [`Adapter`] |
+//! | test an application | [`testing::TestClient`] |
 //! | run without a runtime, in one process | [`Server::connect_memory`], [`Server::tick`] |
 //!
 //! # How handlers run
@@ -130,6 +131,7 @@ mod server;
 mod shard;
 mod socket;
 mod task;
+pub mod testing;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
