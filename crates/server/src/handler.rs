@@ -52,7 +52,8 @@ pub trait DisconnectHandler<M>: Send + Sync + 'static {
 }
 
 /// A handler of errors: an async function of the [`Error`], and of the [`EventContext`] if it likes. What it returns
-/// is the acknowledgement of the event that failed, `()` none.
+/// is the acknowledgement of the event that failed, `()` none. An error that it returns, or a panic, goes to the next
+/// error handler: the namespace's function, the value that was registered for it, the server's function; then to the log.
 #[diagnostic::on_unimplemented(
     message = "this function cannot handle errors",
     note = "an error handler is an async function or closure of `wirebird::Error`, and `EventContext` if it likes"
@@ -215,36 +216,48 @@ handlers!(A1, A2, A3, A4, A5, A6, A7);
 handlers!(A1, A2, A3, A4, A5, A6, A7, A8);
 
 /// An error handler's `()` acknowledges nothing, where an event handler's acknowledges without arguments.
-async fn after_error<R: Serialize>(
-    future: impl Future<Output = R>,
-    context: EventContext,
-) -> Result<Acknowledgement, Error> {
-    let mut ack = Acknowledgement::of(&future.await, &context)?;
-    ack.0 = ack.0.filter(|encoded| !encoded.json().is_empty());
-    Ok(ack)
+fn after_error(ack: Acknowledgement) -> Acknowledgement {
+    Acknowledgement(ack.0.filter(|encoded| !encoded.json().is_empty()))
 }
 
-impl<F, Fut> ErrorHandler<(Error,)> for F
-where
-    F: Fn(Error) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: Serialize,
-{
-    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
-        Box::pin(after_error(self(error), context))
-    }
+macro_rules! error_handlers {
+    ($($context:ident: $type:ty)?) => {
+        impl<F, Fut> ErrorHandler<(Returns, Error, $($type)?)> for F
+        where
+            F: Fn(Error, $($type)?) -> Fut + Send + Sync + 'static,
+            Fut: Future + Send + 'static,
+            Fut::Output: Serialize,
+        {
+            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+                $(let $context = context.clone();)?
+                let future = self(error, $($context)?);
+                Box::pin(async move { Acknowledgement::of_value(&future.await, &context).map(after_error) })
+            }
+        }
+
+        impl<F, Fut, R, E> ErrorHandler<(Fallible, R, E, Error, $($type)?)> for F
+        where
+            F: Fn(Error, $($type)?) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<R, E>> + Send + 'static,
+            R: Serialize,
+            E: Into<Error>,
+        {
+            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+                $(let $context = context.clone();)?
+                let future = self(error, $($context)?);
+                Box::pin(async move {
+                    match future.await {
+                        Ok(value) => Acknowledgement::of(&value, &context).map(after_error),
+                        Err(error) => Err(error.into()),
+                    }
+                })
+            }
+        }
+    };
 }
 
-impl<F, Fut> ErrorHandler<(Error, EventContext)> for F
-where
-    F: Fn(Error, EventContext) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: Serialize,
-{
-    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
-        Box::pin(after_error(self(error, context.clone()), context))
-    }
-}
+error_handlers!();
+error_handlers!(given: EventContext);
 
 /// Handlers without their types.
 pub(crate) type EventFn =

@@ -20,6 +20,8 @@ pub(crate) struct Table {
     pub(crate) fallback: Option<Arc<EventFn>>,
     /// Few names, and short ones: comparing them is cheaper than hashing.
     pub(crate) events: BTreeMap<Box<str>, Arc<EventFn>>,
+    /// The handlers of a value that was registered: for what no function handles.
+    pub(crate) class: Option<Arc<Self>>,
 }
 
 impl Table {
@@ -41,6 +43,15 @@ impl Handlers {
             && table.fallback.is_none()
             && table.error.is_none()
             && table.events.is_empty()
+            && table.class.is_none()
+    }
+
+    pub(crate) fn into_table(self) -> Arc<Table> {
+        self.0.into_inner()
+    }
+
+    pub(crate) fn set_class(&self, class: Arc<Table>) {
+        self.change(|table| table.class = Some(class.clone()));
     }
 
     pub(crate) fn set_connect<M>(&self, handler: impl ConnectHandler<M>) {

@@ -106,6 +106,7 @@ mod ack;
 mod acks;
 mod adapter;
 mod builder;
+mod class;
 mod client;
 mod core;
 mod dispatch;
@@ -137,6 +138,7 @@ pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
 pub use adapter::{AckRoute, Adapter, Local, MemoryCluster, Operation, Target};
 pub use builder::Builder;
+pub use class::{HandlerSet, NamespaceHandlers};
 pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };

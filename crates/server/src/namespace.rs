@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use serde::Serialize;
 
 use crate::ack::BroadcastWithAck;
+use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dispatch::Dispatcher;
 use crate::error::{EmitError, RoomError};
@@ -134,9 +135,15 @@ impl Namespace {
     }
 
     /// Handles the errors and panics of this namespace's handlers. What it returns is the acknowledgement of the event
-    /// that failed; `()` means none.
+    /// that failed; `()` means none. An error that it returns goes on to [`Server::on_error`](crate::Server::on_error).
     pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
         self.inner.handlers.set_error(handler);
+        self
+    }
+
+    /// Hands what no function handles to a value: see [`NamespaceHandlers`]. A second one replaces the first.
+    pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
+        self.inner.handlers.set_class(HandlerSet::of(handlers));
         self
     }
 

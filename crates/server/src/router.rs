@@ -7,6 +7,7 @@ use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, 
 use crate::error::Error;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
 use crate::handler::{Acknowledgement, ErrorFn};
+use crate::handlers::Table;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
 use crate::task;
@@ -17,8 +18,7 @@ impl Dispatcher for Router {
     fn connect(&self, request: ConnectRequest, responder: ConnectResponder) {
         let socket = request.socket;
         let core = socket.0.core.clone();
-        let own = socket.0.namespace.handlers.table().connect.clone();
-        let Some(handler) = own.or_else(|| core.any_namespace.table().connect.clone()) else {
+        let Some(handler) = of_lifecycle(&socket, |table| table.connect.as_ref()) else {
             return responder.accept();
         };
         let context = ConnectContext { socket: socket.clone() };
@@ -48,14 +48,16 @@ impl Dispatcher for Router {
         let (context, completion) = EventContext::new(event);
         let socket = context.socket().clone();
         let (core, name) = (&socket.0.core, context.event());
-        // The namespace's own handler of the event or its fallback, else the same of all namespaces.
+        // The namespace's own handler of the event or its fallback, else the same of all namespaces, else that of the
+        // value that was registered.
         let own = socket.0.namespace.handlers.table();
         let any;
         let handler = match own.event(name) {
             Some(handler) => handler,
             None => {
                 any = core.any_namespace.table();
-                let Some(handler) = any.event(name) else {
+                let of_class = || class(&own, &any)?.event(name);
+                let Some(handler) = any.event(name).or_else(of_class) else {
                     tracing::debug!(
                         target: "wirebird::socketio",
                         nsp = %socket.0.namespace.name, event = name, "an event without a handler"
@@ -86,8 +88,7 @@ impl Dispatcher for Router {
             target: "wirebird::socketio",
             nsp = %socket.0.namespace.name, sid = %socket.id(), %reason, "disconnected"
         );
-        let own = socket.0.namespace.handlers.table().disconnect.clone();
-        let Some(handler) = own.or_else(|| core.any_namespace.table().disconnect.clone()) else { return };
+        let Some(handler) = of_lifecycle(&socket, |table| table.disconnect.as_ref()) else { return };
         let context = DisconnectContext { socket: socket.clone(), reason };
         let span = span(&socket, "disconnect");
         task::start(
@@ -102,6 +103,21 @@ impl Dispatcher for Router {
             },
         );
     }
+}
+
+/// The handler of connections or disconnections: a function of the namespace or of all, else that of the value that was
+/// registered.
+fn of_lifecycle<F: ?Sized>(socket: &Socket, pick: impl Fn(&Table) -> Option<&Arc<F>>) -> Option<Arc<F>> {
+    let own = socket.0.namespace.handlers.table();
+    let any = socket.0.core.any_namespace.table();
+    let handler = pick(&own).or_else(|| pick(&any)).or_else(|| pick(class(&own, &any)?));
+    handler.cloned()
+}
+
+/// The handlers of the value that was registered for the namespace, else of that for all. The one hides the other, also
+/// where it lacks a handler.
+fn class<'a>(own: &'a Table, any: &'a Table) -> Option<&'a Table> {
+    own.class.as_deref().or(any.class.as_deref())
 }
 
 /// What a handler runs in, for logs: the namespace, the event and the socket.
@@ -120,23 +136,36 @@ fn acknowledge(context: &EventContext, ack: Acknowledgement) {
     }
 }
 
-/// A handler failed: the namespace's error handler is told, else that of all namespaces, else the log.
+/// A handler failed: the error handlers are asked, one after another as long as they fail themselves; then the log.
 fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Option<Completion>) {
-    let own = context.socket().0.namespace.handlers.table().error.clone();
-    let handler: Option<Arc<ErrorFn>> = own.or_else(|| core.default_error.table().error.clone());
-    let Some(handler) = handler.filter(|_| !core.is_stopped()) else { return log(&context, &error) };
+    let own = context.socket().0.namespace.handlers.table();
+    let of_class = class(&own, &core.any_namespace.table()).and_then(|class| class.error.clone());
+    let handlers = [own.error.clone(), of_class, core.default_error.table().error.clone()];
+    ask(core, handlers.into_iter().flatten(), context, error, completion);
+}
+
+type ErrorHandlers = std::iter::Flatten<std::array::IntoIter<Option<Arc<ErrorFn>>, 3>>;
+
+fn ask(
+    core: &Arc<Core>,
+    mut handlers: ErrorHandlers,
+    context: EventContext,
+    error: Error,
+    completion: Option<Completion>,
+) {
+    let Some(handler) = handlers.next().filter(|_| !core.is_stopped()) else { return log(&context, &error) };
     let call = context.clone();
     let span = span(context.socket(), "error");
     task::start(
         core.runtime(),
         span,
         || handler(error, call),
-        move |result: Result<_, Error>| {
-            match result.flatten() {
-                Ok(ack) => acknowledge(&context, ack),
-                Err(error) => log(&context, &error),
+        move |result: Result<_, Error>| match result.flatten() {
+            Ok(ack) => {
+                acknowledge(&context, ack);
+                drop(completion);
             }
-            drop(completion);
+            Err(error) => ask(&context.socket().0.core.clone(), handlers, context, error, completion),
         },
     );
 }

@@ -16,6 +16,7 @@ use wirebird_engine::http::{Fallback, Listener};
 use wirebird_engine::{Engine, Handshake, memory};
 
 use crate::builder::Builder;
+use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::layer::{Layer, NotFound, Service};
@@ -62,6 +63,14 @@ impl Server {
     pub fn of(&self, name: impl AsRef<str>) -> Namespace {
         let core = self.root.core.clone();
         Namespace { inner: core.namespace(name.as_ref()), core }
+    }
+
+    /// Hands a namespace to a value, and opens it to clients: `io.register("/chat", Chat::new())`. Pass an `Arc` to keep
+    /// the value for use elsewhere.
+    pub fn register(&self, namespace: impl AsRef<str>, handlers: impl NamespaceHandlers) -> Namespace {
+        let namespace = self.of(namespace);
+        namespace.register(handlers);
+        namespace
     }
 
     /// Handlers for all namespaces that have none of their own. They do not open namespaces to clients:
@@ -350,6 +359,12 @@ impl AnyNamespace {
     /// As [`Namespace::fallback`].
     pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
         self.core.any_namespace.set_fallback(handler);
+        self
+    }
+
+    /// As [`Namespace::register`], for namespaces that have no such value of their own.
+    pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
+        self.core.any_namespace.set_class(HandlerSet::of(handlers));
         self
     }
 }
