@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt, mem};
 
 use super::{
     CloseCode, DecodeError, Opcode, close,
+    deflate::Inflater,
+    extension::DeflateParams,
     header::{self, Context, Header},
     utf8::{self, PartialText, room},
 };
@@ -18,6 +20,8 @@ pub struct Decoder {
     max_message: usize,
     state: State,
     partial: Option<Box<Partial>>,
+    /// What compressed messages need; `None` when there may be none.
+    inflater: Option<Box<Inflater>>,
 }
 
 enum State {
@@ -44,6 +48,7 @@ struct Partial {
 enum Message {
     Text(PartialText),
     Binary(Vec<u8>),
+    Compressed { is_text: bool, bytes: Vec<u8> },
 }
 
 /// What [`Decoder::decode`] found.
@@ -78,7 +83,17 @@ impl Decoder {
     /// `usize::MAX` means no limit.
     #[must_use]
     pub const fn new(max_message: usize) -> Self {
-        Self { max_message, state: State::Open, partial: None }
+        Self { max_message, state: State::Open, partial: None, inflater: None }
+    }
+
+    /// Takes compressed messages too, as they were agreed on. The limit holds for what they are when they are decompressed.
+    ///
+    /// When the client may refer to earlier messages, up to 2^`client_max_window_bits` bytes of them are kept.
+    #[must_use]
+    pub fn with_deflate(mut self, params: &DeflateParams) -> Self {
+        let inflater = Inflater::new(!params.client_no_context_takeover, params.client_max_window_bits);
+        self.inflater = Some(Box::new(inflater));
+        self
     }
 
     /// Decodes from `input`, unmasking in place.
@@ -123,7 +138,11 @@ impl Decoder {
                     };
                     if header.is_whole_event(input.len()) {
                         let payload = take(&mut input, header.remaining);
-                        let event = header.into_event(payload)?;
+                        let event = if header.compressed {
+                            self.inflated(header, payload)?
+                        } else {
+                            header.into_event(payload)?
+                        };
                         self.release();
                         return Ok(Decoded { consumed: total - input.len(), event: Some(event) });
                     }
@@ -141,11 +160,27 @@ impl Decoder {
         }
     }
 
+    /// The compressed message that a frame is.
+    #[cold]
+    fn inflated(&mut self, mut header: Header, payload: &mut [u8]) -> Result<Event<'static>, DecodeError> {
+        header.mask.apply(payload);
+        self.inflate(header.opcode == Opcode::Text, payload)
+    }
+
+    fn inflate(&mut self, is_text: bool, compressed: &[u8]) -> Result<Event<'static>, DecodeError> {
+        let inflater = self.inflater.as_mut().ok_or(DecodeError::ReservedBits)?;
+        let bytes = inflater.inflate(compressed, self.max_message)?;
+        if !is_text {
+            return Ok(Event::Binary(Cow::Owned(bytes)));
+        }
+        utf8::own(bytes).map(|text| Event::Text(Cow::Owned(text)))
+    }
+
     /// Takes the next header off the input. `None` if it is not complete; then all input is taken in.
     #[inline]
     fn header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, DecodeError> {
         let under_way = self.partial.as_ref().and_then(|partial| partial.message.as_ref()).map(Message::len);
-        let context = Context { limit: self.max_message, under_way };
+        let context = Context { limit: self.max_message, under_way, deflate: self.inflater.is_some() };
         if self.partial.as_ref().is_none_or(|partial| partial.header_len == 0) {
             if let Some((header, len)) = Header::parse(input, &context)? {
                 take(input, len);
@@ -190,18 +225,26 @@ impl Decoder {
             return Ok(None);
         }
 
-        let message = partial.message.get_or_insert_with(|| Message::new(header.opcode));
+        let message = partial.message.get_or_insert_with(|| Message::new(&header));
         let expected =
             if header.fin { message.len() + piece.len() + header.remaining } else { self.max_message };
         message.push(piece, expected)?;
         match partial.message.take() {
-            Some(message) if complete && header.fin => return message.finish().map(Some),
+            Some(message) if complete && header.fin => return self.finish(message).map(Some),
             message => partial.message = message,
         }
         if !complete {
             partial.frame = Some(header);
         }
         Ok(None)
+    }
+
+    fn finish(&mut self, message: Message) -> Result<Event<'static>, DecodeError> {
+        match message {
+            Message::Text(text) => text.finish().map(|text| Event::Text(Cow::Owned(text))),
+            Message::Binary(bytes) => Ok(Event::Binary(Cow::Owned(bytes))),
+            Message::Compressed { is_text, bytes } => self.inflate(is_text, &bytes),
+        }
     }
 
     /// Gives the memory back if nothing is half-received.
@@ -216,6 +259,7 @@ impl Decoder {
     fn end(&mut self, state: State) {
         self.state = state;
         self.partial = None;
+        self.inflater = None;
     }
 }
 
@@ -255,8 +299,10 @@ fn control_event(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Event<'_>, De
 }
 
 impl Message {
-    fn new(opcode: Opcode) -> Self {
-        match opcode {
+    fn new(header: &Header) -> Self {
+        let is_text = header.opcode == Opcode::Text;
+        match header.opcode {
+            _ if header.compressed => Self::Compressed { is_text, bytes: Vec::new() },
             Opcode::Text => Self::Text(PartialText::default()),
             _ => Self::Binary(Vec::new()),
         }
@@ -265,25 +311,18 @@ impl Message {
     fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Compressed { bytes, .. } => bytes.len(),
         }
     }
 
     fn push(&mut self, piece: &[u8], expected: usize) -> Result<(), DecodeError> {
         match self {
             Self::Text(text) => text.push(piece, expected),
-            Self::Binary(bytes) => {
+            Self::Binary(bytes) | Self::Compressed { bytes, .. } => {
                 bytes.reserve_exact(room(bytes.len(), bytes.capacity(), piece.len(), expected));
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
-        }
-    }
-
-    fn finish(self) -> Result<Event<'static>, DecodeError> {
-        match self {
-            Self::Text(text) => text.finish().map(|text| Event::Text(Cow::Owned(text))),
-            Self::Binary(bytes) => Ok(Event::Binary(Cow::Owned(bytes))),
         }
     }
 }

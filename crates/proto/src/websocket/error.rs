@@ -11,7 +11,7 @@ use super::CloseCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// An RSV bit is set, and no extension was agreed on (section 5.2).
+    /// An RSV bit is set that no extension gives a meaning here (section 5.2, and RFC 7692, section 6.2).
     ReservedBits,
     /// The opcode has no meaning: 3 to 7 and 11 to 15 (section 5.2).
     ReservedOpcode(u8),
@@ -35,7 +35,9 @@ pub enum DecodeError {
     CloseCode(u16),
     /// A text message or close reason that is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// The message, all its fragments together, is larger than the decoder's limit (section 10.4).
+    /// A compressed message cannot be decompressed (RFC 7692, section 7.2.2).
+    Deflate,
+    /// The message, all its fragments together and decompressed, is larger than the decoder's limit (section 10.4).
     TooBig {
         /// The decoder's limit, in bytes of payload.
         limit: usize,
@@ -43,11 +45,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// The code to close with: 1007 for bad UTF-8, 1009 for a message that is too big, 1002 for all else.
+    /// The code to close with: 1007 for bad UTF-8 and bad compression, 1009 for a message that is too big, 1002 for all else.
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::INVALID_DATA,
+            Self::InvalidUtf8 | Self::Deflate => CloseCode::INVALID_DATA,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -69,6 +71,7 @@ impl fmt::Display for DecodeError {
             Self::CloseLength => f.write_str("WebSocket close payload of one byte"),
             Self::CloseCode(code) => write!(f, "invalid WebSocket close code {code}"),
             Self::InvalidUtf8 => f.write_str("WebSocket text is not UTF-8"),
+            Self::Deflate => f.write_str("compressed WebSocket message that cannot be decompressed"),
             Self::TooBig { limit } => write!(f, "WebSocket message larger than {limit} bytes"),
         }
     }

@@ -102,6 +102,13 @@ impl FrameHeader {
         Self { bytes, len }
     }
 
+    /// The same for a message whose payload is compressed (RFC 7692, section 6.1): RSV1 is set.
+    #[must_use]
+    pub const fn compressed(mut self) -> Self {
+        self.bytes[0] |= super::header::RSV1;
+        self
+    }
+
     /// The bytes of the header.
     #[inline]
     #[must_use]
@@ -203,6 +210,7 @@ mod tests {
         assert_eq!(*FrameHeader::new(Opcode::Binary, 0xffff), [0x82, 126, 0xff, 0xff]);
         assert_eq!(*FrameHeader::new(Opcode::Binary, 0x1_0000), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert_eq!(FrameHeader::new(Opcode::Binary, usize::MAX >> 1).len(), MAX_HEADER_LEN);
+        assert_eq!(*FrameHeader::new(Opcode::Text, 5).compressed(), [0xc1, 5]);
     }
 
     #[test]

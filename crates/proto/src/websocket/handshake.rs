@@ -41,6 +41,8 @@ pub enum HandshakeError {
     Version,
     /// `Sec-WebSocket-Key` is missing, given twice, or not base64 of 16 bytes.
     Key,
+    /// `Sec-WebSocket-Extensions` is no list of extensions.
+    Extensions,
 }
 
 impl HandshakeError {
@@ -64,6 +66,7 @@ impl fmt::Display for HandshakeError {
             Self::Connection => "WebSocket handshake without `Connection: upgrade`",
             Self::Version => "WebSocket handshake with a `Sec-WebSocket-Version` other than 13",
             Self::Key => "WebSocket handshake with a missing or invalid `Sec-WebSocket-Key`",
+            Self::Extensions => "WebSocket handshake with an invalid `Sec-WebSocket-Extensions`",
         })
     }
 }
@@ -72,7 +75,8 @@ impl error::Error for HandshakeError {}
 
 /// Checks an upgrade request, and gives the value of the `Sec-WebSocket-Accept` header (section 4.2).
 ///
-/// Origin, subprotocols and extensions are not looked at.
+/// Origin and subprotocols are not looked at, and extensions are for
+/// [`DeflateOptions::negotiate`](super::DeflateOptions::negotiate).
 ///
 /// # Errors
 ///

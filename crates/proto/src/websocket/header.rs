@@ -4,11 +4,15 @@ use super::{DecodeError, MAX_CONTROL_PAYLOAD, Opcode, mask::Mask};
 
 /// Longest header of a client's frame, in bytes: two, a 64-bit length, the masking key.
 pub(super) const MAX_LEN: usize = 14;
+/// The bit of the first byte that says that a message is compressed (RFC 7692, section 6).
+pub(super) const RSV1: u8 = 0x40;
 
 /// The header of a frame, and with it what is still to come of the payload.
 pub(super) struct Header {
     pub(super) fin: bool,
     pub(super) opcode: Opcode,
+    /// Whether it begins a compressed message.
+    pub(super) compressed: bool,
     /// Bytes of payload that have not arrived. Never more than the limit of the decoder.
     pub(super) remaining: usize,
     pub(super) mask: Mask,
@@ -20,6 +24,8 @@ pub(super) struct Context {
     pub(super) limit: usize,
     /// How much of a fragmented message is there, or `None` between messages.
     pub(super) under_way: Option<usize>,
+    /// Whether messages may be compressed.
+    pub(super) deflate: bool,
 }
 
 impl Header {
@@ -30,6 +36,7 @@ impl Header {
     pub(super) fn parse(bytes: &[u8], context: &Context) -> Result<Option<(Self, usize)>, DecodeError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let (fin, opcode) = first_byte(first, context)?;
+        let compressed = first & RSV1 != 0;
 
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
         if second & 0x80 == 0 {
@@ -68,17 +75,21 @@ impl Header {
         }
 
         let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        let header = Self { fin, opcode, remaining: len as usize, mask: Mask::new(*key) };
+        let header = Self { fin, opcode, compressed, remaining: len as usize, mask: Mask::new(*key) };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 }
 
 fn first_byte(byte: u8, context: &Context) -> Result<(bool, Opcode), DecodeError> {
+    let number = byte & 0x0f;
     if byte & 0x70 != 0 {
-        return Err(DecodeError::ReservedBits);
+        // The first frame of a message says whether it is compressed; no other has anything to say.
+        let begins = matches!(Opcode::from_u8(number), Some(Opcode::Text | Opcode::Binary));
+        if !context.deflate || !begins || byte & 0x70 != RSV1 {
+            return Err(DecodeError::ReservedBits);
+        }
     }
     let fin = byte & 0x80 != 0;
-    let number = byte & 0x0f;
     let opcode = Opcode::from_u8(number).ok_or(DecodeError::ReservedOpcode(number))?;
     match (opcode, context.under_way) {
         (Opcode::Continuation, None) => Err(DecodeError::UnexpectedContinuation),
@@ -92,8 +103,8 @@ fn first_byte(byte: u8, context: &Context) -> Result<(bool, Opcode), DecodeError
 mod tests {
     use super::*;
 
-    const BETWEEN: Context = Context { limit: 100_000, under_way: None };
-    const INSIDE: Context = Context { limit: 100_000, under_way: Some(99_000) };
+    const BETWEEN: Context = Context { limit: 100_000, under_way: None, deflate: false };
+    const INSIDE: Context = Context { limit: 100_000, under_way: Some(99_000), deflate: false };
 
     fn error(bytes: &[u8], context: &Context) -> DecodeError {
         Header::parse(bytes, context).err().expect("an error")
@@ -138,12 +149,28 @@ mod tests {
     }
 
     #[test]
+    fn only_the_first_frame_says_that_a_message_is_compressed() {
+        let agreed = Context { deflate: true, ..BETWEEN };
+        for (first, compressed) in [(0xc1, true), (0x42, true), (0x81, false), (0x89, false)] {
+            let header = Header::parse(&[first, 0x80, 1, 2, 3, 4], &agreed).expect("no error");
+            assert_eq!(header.expect("complete").0.compressed, compressed);
+        }
+        for first in [0xa1, 0x91, 0xd1, 0xe1, 0xf1, 0xc8, 0xc9, 0xca, 0xc0, 0x40, 0xc3] {
+            assert_eq!(error(&[first], &agreed), DecodeError::ReservedBits, "{first:x}");
+            assert_eq!(error(&[first], &Context { deflate: true, ..INSIDE }), DecodeError::ReservedBits);
+        }
+        assert_eq!(error(&[0xc1], &Context { deflate: true, ..INSIDE }), DecodeError::ExpectedContinuation);
+    }
+
+    #[test]
     fn the_limit_counts_all_fragments() {
         let too_big = DecodeError::TooBig { limit: 100_000 };
         assert_eq!(error(b"\x82\xff\x00\x00\x00\x00\x00\x01\x86\xa1", &BETWEEN), too_big);
         assert!(Header::parse(b"\x82\xff\x00\x00\x00\x00\x00\x01\x86\xa0", &BETWEEN).is_ok());
         assert_eq!(error(b"\x80\xfe\x03\xe9", &INSIDE), too_big);
         assert!(Header::parse(b"\x80\xfe\x03\xe8", &INSIDE).is_ok());
-        assert!(Header::parse(b"\x89\xfd", &Context { limit: 0, under_way: Some(0) }).is_ok());
+        assert!(
+            Header::parse(b"\x89\xfd", &Context { limit: 0, under_way: Some(0), deflate: false }).is_ok()
+        );
     }
 }

@@ -6,7 +6,8 @@
 //! * [`FrameHeader`] and [`frame()`] write frames. A server's frames are not masked, so the same finished bytes can be
 //!   sent to any number of clients.
 //!
-//! Extensions are not negotiated, so a set RSV bit is an error.
+//! * [`DeflateOptions`] agrees with a client on permessage-deflate ([RFC 7692]), [`Deflater`] compresses messages, and a
+//!   decoder [with deflate](Decoder::with_deflate) decompresses them. There is no other extension.
 //!
 //! ```
 //! use wirebird_proto::websocket::{Decoder, Event};
@@ -25,10 +26,13 @@
 //! ```
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 
 mod close;
 mod decoder;
+mod deflate;
 mod error;
+mod extension;
 mod frame;
 mod handshake;
 mod header;
@@ -37,7 +41,9 @@ mod utf8;
 
 pub use close::CloseCode;
 pub use decoder::{Decoded, Decoder, Event};
+pub use deflate::Deflater;
 pub use error::DecodeError;
+pub use extension::{DeflateOptions, DeflateParams};
 pub use frame::{FrameHeader, MAX_HEADER_LEN, Opcode, close_frame, frame, ping_frame, pong_frame};
 pub use handshake::{HandshakeError, accept, is_upgrade, response_bytes};
 

@@ -10,6 +10,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<&str, DecodeError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| DecodeError::InvalidUtf8)
 }
 
+/// As [`check`], for bytes that are there to be had.
+pub(super) fn own(bytes: Vec<u8>) -> Result<String, DecodeError> {
+    check(&bytes)?;
+    String::from_utf8(bytes).map_err(|_| DecodeError::InvalidUtf8)
+}
+
 /// Text under way. Each byte is checked when it arrives, so that bad text fails early and is never checked twice.
 #[derive(Default)]
 pub(super) struct PartialText {

@@ -72,7 +72,11 @@ pub(crate) type Outcome = (Vec<Event<'static>>, Option<DecodeError>);
 
 /// Decodes a stream that arrives in pieces of the given lengths, and then the rest.
 pub(crate) fn decode_in_pieces(limit: usize, stream: &[u8], lengths: &[usize]) -> Outcome {
-    let mut decoder = Decoder::new(limit);
+    decode_with(Decoder::new(limit), stream, lengths)
+}
+
+/// As [`decode_in_pieces`], with a decoder of one's own.
+pub(crate) fn decode_with(mut decoder: Decoder, stream: &[u8], lengths: &[usize]) -> Outcome {
     let mut events = Vec::new();
     let mut rest = stream;
     let mut lengths = lengths.iter();
