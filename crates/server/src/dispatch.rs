@@ -29,6 +29,14 @@ pub trait Dispatcher: Send + Sync + 'static {
     /// namespace handles several at once.
     fn event(&self, event: IncomingEvent);
 
+    /// A socket that was accepted is about to be disconnected. Called once for each, at once: events that came before
+    /// may still be under way. Nothing reaches its client any more, but it stays in its rooms and among the sockets of
+    /// its namespace until the completion is dropped.
+    fn disconnecting(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
+        let _ = (socket, reason);
+        completion.complete();
+    }
+
     /// A socket that was accepted is disconnected. Called once for each, after its events. Its rooms and session are
     /// readable until the completion is dropped.
     fn disconnect(&self, socket: Socket, reason: DisconnectReason, completion: Completion);
@@ -183,17 +191,20 @@ impl AckSender {
 #[must_use = "dropping it says that the work is done"]
 pub struct Completion {
     socket: Arc<SocketInner>,
-    /// What the event weighs, and whether it was handed on at once; `None` for a disconnection.
-    event: Option<(Load, Option<Visit>)>,
+    work: Work,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// What the event weighs, and whether it was handed on at once.
+    Event(Load, Option<Visit>),
+    Disconnecting,
+    Disconnect,
 }
 
 impl Completion {
-    pub(crate) fn event(socket: Arc<SocketInner>, load: Load, visit: Option<Visit>) -> Self {
-        Self { socket, event: Some((load, visit)) }
-    }
-
-    pub(crate) fn disconnect(socket: Arc<SocketInner>) -> Self {
-        Self { socket, event: None }
+    pub(crate) fn new(socket: Arc<SocketInner>, work: Work) -> Self {
+        Self { socket, work }
     }
 
     /// The work is done.
@@ -202,9 +213,10 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        match self.event {
-            Some((load, visit)) => self.socket.event_done(load, visit),
-            None => self.socket.disconnect_done(),
+        match self.work {
+            Work::Event(load, visit) => self.socket.event_done(load, visit),
+            Work::Disconnecting => self.socket.disconnecting_done(),
+            Work::Disconnect => self.socket.disconnect_done(),
         }
     }
 }

@@ -70,7 +70,7 @@ pub struct DisconnectContext {
 }
 
 /// What an event handler runs in: the socket, the event and its arguments. Cheap to clone; error handlers get it too,
-/// with the event named `connect` or `disconnect` when such a handler failed.
+/// with the event named `connect`, `disconnecting` or `disconnect` when such a handler failed.
 #[derive(Debug, Clone)]
 pub struct EventContext(Arc<EventData>);
 

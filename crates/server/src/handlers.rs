@@ -15,6 +15,7 @@ pub(crate) struct Handlers(ArcSwap<Table>);
 #[derive(Default, Clone)]
 pub(crate) struct Table {
     pub(crate) connect: Option<Arc<ConnectFn>>,
+    pub(crate) disconnecting: Option<Arc<DisconnectFn>>,
     pub(crate) disconnect: Option<Arc<DisconnectFn>>,
     pub(crate) error: Option<Arc<ErrorFn>>,
     pub(crate) fallback: Option<Arc<EventFn>>,
@@ -39,6 +40,7 @@ impl Handlers {
     pub(crate) fn is_empty(&self) -> bool {
         let table = self.table();
         table.connect.is_none()
+            && table.disconnecting.is_none()
             && table.disconnect.is_none()
             && table.fallback.is_none()
             && table.error.is_none()
@@ -57,6 +59,11 @@ impl Handlers {
     pub(crate) fn set_connect<M>(&self, handler: impl ConnectHandler<M>) {
         let erased: Arc<ConnectFn> = Arc::new(Box::new(move |context| handler.call(context)));
         self.change(|table| table.connect = Some(erased.clone()));
+    }
+
+    pub(crate) fn set_disconnecting<M>(&self, handler: impl DisconnectHandler<M>) {
+        let erased: Arc<DisconnectFn> = Arc::new(Box::new(move |context| handler.call(context)));
+        self.change(|table| table.disconnecting = Some(erased.clone()));
     }
 
     pub(crate) fn set_disconnect<M>(&self, handler: impl DisconnectHandler<M>) {

@@ -107,7 +107,8 @@ pub(crate) struct Mailbox {
     pumping: bool,
     /// The acceptance has not been told yet: whoever tells of it tells of the end too, if that comes meanwhile.
     accepting: bool,
-    /// Whoever ends the socket still has to take it out of everything: the disconnect handler comes after that.
+    /// The socket still has to be taken out of everything, which waits for its disconnecting handler: the disconnect
+    /// handler comes after that.
     ending: bool,
     reason: Option<DisconnectReason>,
     disconnect_taken: bool,
@@ -210,9 +211,14 @@ impl Mailbox {
         self.pumping = false;
     }
 
-    /// The disconnect handler may run.
-    pub(crate) fn may_end(&mut self) {
-        self.ending = false;
+    /// Whether the socket counts among those of its namespace: it is open, or its disconnecting handler runs.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.stage == Stage::Open || (self.stage == Stage::Leaving && self.ending)
+    }
+
+    /// The disconnect handler may run. Returns whether that is new.
+    pub(crate) fn may_end(&mut self) -> bool {
+        std::mem::take(&mut self.ending) && self.stage == Stage::Leaving
     }
 
     /// The socket was refused, or its disconnect handler is done. Returns what is dropped.

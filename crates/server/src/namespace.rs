@@ -101,9 +101,20 @@ impl Namespace {
         self
     }
 
+    /// Handles the beginning of disconnections: runs once for each socket that was connected, as soon as it is known to
+    /// leave, also beside handlers of its earlier events. Its extractors are those of disconnect handlers.
+    ///
+    /// The socket is still in its rooms and among [`Namespace::sockets`], so that the handler can tell those it leaves
+    /// behind. Nothing reaches its own client any more, and [`Socket::is_connected`] is false. The disconnect handler
+    /// follows when this one has finished, or after [`Builder::disconnect_grace`](crate::Builder::disconnect_grace).
+    pub fn on_disconnecting<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.inner.handlers.set_disconnecting(handler);
+        self
+    }
+
     /// Handles disconnections: runs once for each socket that was connected, after the handlers of its events.
     ///
-    /// Rooms and session are still readable. Events that wait behind a handler which does not finish within
+    /// The names of its rooms and its session are still readable. Events that wait behind a handler which does not finish within
     /// [`Builder::disconnect_grace`](crate::Builder::disconnect_grace) are dropped.
     pub fn on_disconnect<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
         self.inner.handlers.set_disconnect(handler);
@@ -212,7 +223,7 @@ impl Namespace {
 
     /// A connected socket, by its id.
     pub fn socket(&self, id: impl Into<Room>) -> Option<Socket> {
-        self.inner.socket(&id.into()).filter(|socket| socket.is_connected()).map(Socket)
+        self.inner.socket(&id.into()).filter(|socket| socket.is_listed()).map(Socket)
     }
 
     /// All connected sockets of this server in the namespace.

@@ -241,9 +241,17 @@ impl Operator {
 
     // ---- looking ----
 
-    /// The connected sockets of this server that it is for, each once.
+    /// The connected sockets of this server that it is for, each once, as they are now.
     pub fn sockets(&self) -> Vec<Socket> {
-        self.participants().into_iter().filter(|socket| socket.is_connected()).map(Socket).collect()
+        self.participants().into_iter().filter(|socket| socket.is_listed()).map(Socket).collect()
+    }
+
+    /// How many connected sockets of this server it is for: those that an event emitted now would reach. Looks at each.
+    ///
+    /// Emitting itself does not count them: it hands the event to those who deliver it, at a cost that does not depend
+    /// on the number of sockets.
+    pub fn count(&self) -> usize {
+        self.participants().iter().filter(|socket| socket.is_connected()).count()
     }
 
     /// The sockets that actions are for: those too whose connect handlers have not answered yet.

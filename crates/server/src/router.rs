@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent};
 use crate::error::Error;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
-use crate::handler::{Acknowledgement, ErrorFn};
+use crate::handler::{Acknowledgement, DisconnectFn, ErrorFn};
 use crate::handlers::Table;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
@@ -82,26 +82,20 @@ impl Dispatcher for Router {
         );
     }
 
+    fn disconnecting(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
+        if let Some(handler) = of_lifecycle(&socket, |table| table.disconnecting.as_ref()) {
+            leave("disconnecting", &handler, socket, reason, completion);
+        }
+    }
+
     fn disconnect(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
-        let core = socket.0.core.clone();
         tracing::debug!(
             target: "wirebird::socketio",
             nsp = %socket.0.namespace.name, sid = %socket.id(), %reason, "disconnected"
         );
-        let Some(handler) = of_lifecycle(&socket, |table| table.disconnect.as_ref()) else { return };
-        let context = DisconnectContext { socket: socket.clone(), reason };
-        let span = span(&socket, "disconnect");
-        task::start(
-            core.runtime(),
-            span,
-            || handler(context),
-            move |result: Result<_, Error>| {
-                if let Err(error) = result.flatten() {
-                    let context = EventContext::of_lifecycle(socket.clone(), "disconnect");
-                    failed(&socket.0.core, context, error, Some(completion));
-                }
-            },
-        );
+        if let Some(handler) = of_lifecycle(&socket, |table| table.disconnect.as_ref()) {
+            leave("disconnect", &handler, socket, reason, completion);
+        }
     }
 }
 
@@ -118,6 +112,30 @@ fn of_lifecycle<F: ?Sized>(socket: &Socket, pick: impl Fn(&Table) -> Option<&Arc
 /// where it lacks a handler.
 fn class<'a>(own: &'a Table, any: &'a Table) -> Option<&'a Table> {
     own.class.as_deref().or(any.class.as_deref())
+}
+
+/// Runs one of the handlers of a socket that leaves.
+fn leave(
+    name: &'static str,
+    handler: &DisconnectFn,
+    socket: Socket,
+    reason: DisconnectReason,
+    completion: Completion,
+) {
+    let core = socket.0.core.clone();
+    let context = DisconnectContext { socket: socket.clone(), reason };
+    let span = span(&socket, name);
+    task::start(
+        core.runtime(),
+        span,
+        || handler(context),
+        move |result: Result<_, Error>| {
+            if let Err(error) = result.flatten() {
+                let context = EventContext::of_lifecycle(socket.clone(), name);
+                failed(&socket.0.core, context, error, Some(completion));
+            }
+        },
+    );
 }
 
 /// What a handler runs in, for logs: the namespace, the event and the socket.

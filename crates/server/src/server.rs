@@ -341,6 +341,12 @@ impl AnyNamespace {
         self
     }
 
+    /// As [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.core.any_namespace.set_disconnecting(handler);
+        self
+    }
+
     /// As [`Namespace::on_disconnect`].
     pub fn on_disconnect<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
         self.core.any_namespace.set_disconnect(handler);

@@ -7,7 +7,7 @@ use wirebird_proto::socket_io::RawArgs;
 
 use super::{Socket, SocketInner};
 use crate::acks::{AckResult, AckSink};
-use crate::dispatch::{AckSender, Completion, IncomingEvent};
+use crate::dispatch::{AckSender, Completion, IncomingEvent, Work};
 use crate::error::{AckError, EmitError};
 use crate::guard;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
@@ -47,7 +47,7 @@ impl SocketInner {
             name: event.name,
             args: event.args,
             ack: AckSender::new(self.clone(), event.ack),
-            completion: Completion::event(self.clone(), load, visit),
+            completion: Completion::new(self.clone(), Work::Event(load, visit)),
             socket: Socket(self.clone()),
         };
         self.namespace.dispatch(&self.core, "event", |dispatcher| dispatcher.event(incoming));
@@ -86,7 +86,8 @@ impl SocketInner {
                     self.dispatch(event, load, None);
                 }
                 Job::Disconnect(reason) => {
-                    let (socket, completion) = (Socket(self.clone()), Completion::disconnect(self.clone()));
+                    let (socket, completion) =
+                        (Socket(self.clone()), Completion::new(self.clone(), Work::Disconnect));
                     self.namespace.dispatch(&self.core, "disconnect", |dispatcher| {
                         dispatcher.disconnect(socket, reason, completion);
                     });

@@ -7,6 +7,7 @@ use wirebird_proto::socket_io::HeaderKind;
 
 use super::events::{ACKS, resolve};
 use super::{Gate, Socket, SocketInner};
+use crate::dispatch::{Completion, Work};
 use crate::error::{AckError, ConnectError};
 use crate::guard;
 use crate::mailbox::{Accepted, Load, Stage};
@@ -25,6 +26,11 @@ impl SocketInner {
     /// Whether the socket is connected and not about to leave.
     pub(crate) fn is_connected(&self) -> bool {
         self.stage() == Stage::Open
+    }
+
+    /// Whether it counts among the sockets of its namespace: connected, or with its disconnecting handler at work.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.mailbox.lock().is_listed()
     }
 
     // ---- connecting ----
@@ -49,7 +55,7 @@ impl SocketInner {
         let accepted = {
             let mut mailbox = self.mailbox.lock();
             let accepted = mailbox.accept();
-            if accepted == Accepted::Open {
+            if matches!(accepted, Accepted::Open | Accepted::Left(_)) {
                 self.namespace.count_connected();
             }
             accepted
@@ -135,7 +141,6 @@ impl SocketInner {
             self.fail_acks();
             return true;
         }
-        self.namespace.count_disconnected();
         if !accepting {
             self.observe_end(reason);
         }
@@ -155,7 +160,6 @@ impl SocketInner {
         // A disconnect handler to come is kept for the client as an event is: coming and going costs it as much.
         self.client.count(&self.core, self.leaving_load());
         self.client.restrain(&self.core);
-        self.namespace.rooms.freeze(self);
         if reason == DisconnectReason::ServerDisconnect {
             let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
             self.in_order(move |socket| {
@@ -167,10 +171,13 @@ impl SocketInner {
             self.shut_gate();
         }
         self.fail_acks();
+        let (socket, completion) = (Socket(self.clone()), Completion::new(self.clone(), Work::Disconnecting));
+        self.namespace.dispatch(&self.core, "disconnecting", |dispatcher| {
+            dispatcher.disconnecting(socket, reason, completion);
+        });
         let idle = {
-            let mut mailbox = self.mailbox.lock();
-            mailbox.may_end();
-            mailbox.is_idle()
+            let mailbox = self.mailbox.lock();
+            mailbox.is_idle() && !mailbox.is_listed()
         };
         if !idle {
             let engine = self.session.engine();
@@ -179,6 +186,18 @@ impl SocketInner {
                 self.me.clone(),
                 GRACE,
             );
+        }
+    }
+
+    /// The disconnecting handler is done, or has had its time: the socket leaves its rooms and its namespace.
+    pub(crate) fn disconnecting_done(self: &Arc<Self>) {
+        if !self.mailbox.lock().is_listed() {
+            return;
+        }
+        self.namespace.rooms.freeze(self);
+        if self.mailbox.lock().may_end() {
+            self.namespace.count_disconnected();
+            self.pump();
         }
     }
 
@@ -191,6 +210,7 @@ impl SocketInner {
     }
 
     fn give_up_waiting(self: Arc<Self>) {
+        self.disconnecting_done();
         let dropped = self.mailbox.lock().give_up_waiting();
         if dropped.events > 0 {
             tracing::warn!(
@@ -222,13 +242,16 @@ impl SocketInner {
 
     /// The server has closed: the socket's handlers are not waited for.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (stage, dropped) = {
+        let (listed, stage, dropped) = {
             let mut mailbox = self.mailbox.lock();
-            (mailbox.stage(), mailbox.end())
+            (mailbox.is_listed(), mailbox.stage(), mailbox.end())
         };
+        if listed {
+            self.namespace.count_disconnected();
+        }
         match stage {
             Stage::Gone => return,
-            Stage::Open => self.namespace.count_disconnected(),
+            Stage::Open => {}
             Stage::Leaving => self.client.uncount(&self.core, self.leaving_load()),
             Stage::Connecting => {
                 self.client.withdraw(self);
