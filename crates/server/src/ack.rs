@@ -21,6 +21,29 @@ use crate::options::millis;
 use crate::packet::Encoded;
 use crate::socket::SocketInner;
 
+/// How long the awaited acknowledgements are waited for.
+macro_rules! timeouts {
+    ($type:ident) => {
+        impl<T> $type<T> {
+            /// How long to wait for each client. The default is
+            /// [`Builder::ack_timeout`](crate::Builder::ack_timeout).
+            pub fn timeout(mut self, timeout: Duration) -> Self {
+                self.timeout = Some(timeout);
+                self
+            }
+
+            /// Waits until the client has answered or is disconnected.
+            pub fn no_timeout(mut self) -> Self {
+                self.timeout = None;
+                self
+            }
+        }
+    };
+}
+
+timeouts!(EmitWithAck);
+timeouts!(BroadcastWithAck);
+
 /// An event for one client whose acknowledgement is wanted: await it. Nothing is emitted before.
 ///
 /// `T` is what the client acknowledges: one argument, or a tuple for several, or `()` for any.
@@ -39,18 +62,6 @@ impl<T> EmitWithAck<T> {
         timeout: Duration,
     ) -> Self {
         Self { socket, encoded, timeout: Some(timeout), data: PhantomData }
-    }
-
-    /// How long to wait. The default is [`Builder::ack_timeout`](crate::Builder::ack_timeout).
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Waits until the socket is disconnected.
-    pub fn no_timeout(mut self) -> Self {
-        self.timeout = None;
-        self
     }
 }
 
@@ -131,18 +142,6 @@ pub struct BroadcastWithAck<T> {
 impl<T> BroadcastWithAck<T> {
     pub(crate) fn new(operator: Operator, encoded: Result<Encoded, EmitError>, timeout: Duration) -> Self {
         Self { operator, encoded, timeout: Some(timeout), data: PhantomData }
-    }
-
-    /// How long to wait for each. The default is [`Builder::ack_timeout`](crate::Builder::ack_timeout).
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Waits until every socket has answered or is disconnected.
-    pub fn no_timeout(mut self) -> Self {
-        self.timeout = None;
-        self
     }
 
     /// Emits the event and gives the results as they come, one for each socket it was emitted to: what it

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytestring::ByteString;
@@ -196,6 +197,11 @@ impl Namespace {
         self.all().local()
     }
 
+    /// All sockets, to be asked for answers that are waited for so long.
+    pub fn timeout(&self, timeout: Duration) -> Operator {
+        self.all().timeout(timeout)
+    }
+
     /// Emits an event to all sockets of the namespace. Never waits, from any thread.
     ///
     /// `data` is one argument for the client's handler, or several when it is a tuple, or none when it is `()`.
@@ -212,6 +218,14 @@ impl Namespace {
     /// As [`Namespace::emit`].
     pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
         self.emit("message", data)
+    }
+
+    /// Emits `json`, the event by which clients of Flask applications expect structured data.
+    ///
+    /// # Errors
+    /// As [`Namespace::emit`].
+    pub fn send_json(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("json", data)
     }
 
     /// Emits an event to all sockets and collects their acknowledgements.

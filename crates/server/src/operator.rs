@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -34,15 +35,23 @@ pub struct Operator {
     except: Vec<Room>,
     volatile: bool,
     local: bool,
+    /// How long answers are waited for; `None` as the server's options say.
+    timeout: Option<Duration>,
 }
 
 impl Operator {
     pub(crate) fn new(namespace: Namespace) -> Self {
-        Self { namespace, to: None, except: Vec::new(), volatile: false, local: false }
+        Self { namespace, to: None, except: Vec::new(), volatile: false, local: false, timeout: None }
     }
 
     pub(crate) fn for_target(namespace: Namespace, target: Target) -> Self {
-        Self { to: target.to, except: target.except, volatile: target.volatile, local: true, namespace }
+        Self {
+            to: target.to,
+            except: target.except,
+            volatile: target.volatile,
+            local: true,
+            ..Self::new(namespace)
+        }
     }
 
     /// Those in these rooms too. An empty list means nobody.
@@ -69,10 +78,18 @@ impl Operator {
         self
     }
 
+    /// How long [`Operator::emit_with_ack`] waits for each answer. The default is
+    /// [`Builder::ack_timeout`](crate::Builder::ack_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Emits an event. Never waits, from any thread, and its cost does not depend on how many receive it.
     ///
     /// `data` is one argument for the client's handler, or several when it is a tuple, or none when it is `()`. Each
     /// socket receives the event once, however many of the rooms it is in. Unknown rooms are nobody.
+    /// [`Operator::count`] says how many there are.
     ///
     /// # Errors
     /// When the name is reserved, or the data cannot be put into a packet.
@@ -94,6 +111,14 @@ impl Operator {
     /// As [`Operator::emit`].
     pub fn send(&self, data: impl Serialize) -> Result<(), EmitError> {
         self.emit("message", data)
+    }
+
+    /// Emits `json`, the event by which clients of Flask applications expect structured data.
+    ///
+    /// # Errors
+    /// As [`Operator::emit`].
+    pub fn send_json(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("json", data)
     }
 
     fn emit_encoded(&self, event: &str, encoded: Encoded) -> Result<(), EmitError> {
@@ -184,7 +209,7 @@ impl Operator {
     /// in the cluster by its id: await it for all of them, or take
     /// them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
-        let timeout = self.namespace.core.options.ack_timeout;
+        let timeout = self.timeout.unwrap_or(self.namespace.core.options.ack_timeout);
         BroadcastWithAck::new(self.clone(), Encoded::event(event.as_ref(), &data), timeout)
     }
 

@@ -36,26 +36,32 @@ impl DisconnectReason {
         match self {
             Self::ServerDisconnect => "server namespace disconnect",
             Self::ClientDisconnect => "client namespace disconnect",
-            Self::PingTimeout => "ping timeout",
-            Self::TransportClose => "transport close",
-            Self::TransportError | Self::SlowConsumer => "transport error",
-            Self::ParseError => "parse error",
-            Self::ForcedClose => "forced close",
-            Self::ForcedServerClose => "forced server close",
-            Self::ServerShutdown => "server shutting down",
+            ended => ended.of_session().as_node_str(),
         }
     }
 
     /// The name Python's server gives it, or would give it.
     pub const fn as_python_str(self) -> &'static str {
         match self {
-            Self::ServerDisconnect | Self::ForcedClose | Self::ForcedServerClose | Self::ServerShutdown => {
-                "server disconnect"
-            }
+            Self::ServerDisconnect => "server disconnect",
             Self::ClientDisconnect => "client disconnect",
-            Self::PingTimeout => "ping timeout",
-            Self::TransportClose => "transport close",
-            Self::TransportError | Self::ParseError | Self::SlowConsumer => "transport error",
+            ended => ended.of_session().as_python_str(),
+        }
+    }
+
+    /// Why the session ended, where that was the reason. The client's and the server's goodbyes to one namespace count
+    /// as those to all.
+    const fn of_session(self) -> CloseReason {
+        match self {
+            Self::ServerDisconnect | Self::ForcedClose => CloseReason::ForcedClose,
+            Self::ClientDisconnect => CloseReason::ClientClose,
+            Self::PingTimeout => CloseReason::PingTimeout,
+            Self::TransportClose => CloseReason::TransportClose,
+            Self::TransportError => CloseReason::TransportError,
+            Self::ParseError => CloseReason::ParseError,
+            Self::ForcedServerClose => CloseReason::ForcedServerClose,
+            Self::ServerShutdown => CloseReason::ServerShutdown,
+            Self::SlowConsumer => CloseReason::SlowConsumer,
         }
     }
 }
@@ -79,5 +85,32 @@ impl From<CloseReason> for DisconnectReason {
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_node_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F-DIS-02: the names of both worlds.
+    #[test]
+    fn every_reason_has_the_names_of_node_and_python() {
+        use DisconnectReason::*;
+        for (reason, node, python) in [
+            (ServerDisconnect, "server namespace disconnect", "server disconnect"),
+            (ClientDisconnect, "client namespace disconnect", "client disconnect"),
+            (PingTimeout, "ping timeout", "ping timeout"),
+            (TransportClose, "transport close", "transport close"),
+            (TransportError, "transport error", "transport error"),
+            (ParseError, "parse error", "transport error"),
+            (ForcedClose, "forced close", "server disconnect"),
+            (ForcedServerClose, "forced server close", "server disconnect"),
+            (ServerShutdown, "server shutting down", "server disconnect"),
+            (SlowConsumer, "transport error", "transport error"),
+        ] {
+            assert_eq!((reason.as_node_str(), reason.as_python_str()), (node, python));
+            assert_eq!(reason.to_string(), node);
+            assert!(reason == ServerDisconnect || DisconnectReason::from(reason.of_session()) == reason);
+        }
     }
 }

@@ -110,6 +110,14 @@ impl Socket {
         self.emit("message", data)
     }
 
+    /// Emits `json`, the event by which clients of Flask applications expect structured data.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn send_json(&self, data: impl Serialize) -> Result<(), EmitError> {
+        self.emit("json", data)
+    }
+
     fn emit_encoded(&self, encoded: Encoded) -> Result<(), EmitError> {
         match self.0.send(encoded.into_event(&self.0.namespace.name, None)) {
             Err(SendError::Full) => Err(EmitError::Full),
