@@ -56,18 +56,35 @@ impl Outgoing {
 
     /// A binary message.
     pub fn binary(data: &[u8]) -> Self {
+        Self::binary_with(data, &[])
+    }
+
+    /// A message and the binary messages that must follow it directly.
+    pub fn with_attachments(message: &Message, attachments: &[Bytes]) -> Self {
+        match message {
+            Message::Text(text) => {
+                let mut builder = TextBuilder::with_capacity(text.len());
+                builder.buffer().extend_from_slice(text.as_bytes());
+                builder.finish(attachments)
+            }
+            Message::Binary(data) => Self::binary_with(data, attachments),
+        }
+    }
+
+    fn binary_with(data: &[u8], attachments: &[Bytes]) -> Self {
         let header = FrameHeader::new(Opcode::Binary, data.len());
         let mut head = Vec::with_capacity(header.as_slice().len() + data.len());
         head.extend_from_slice(header.as_slice());
         let lead = head.len()..head.len() + data.len();
         head.extend_from_slice(data);
+        let attachments = append_attachments(&mut head, attachments);
         Self(Arc::new(Frames {
             head,
             head_start: 0,
             tail: Bytes::new(),
             lead,
             lead_is_text: false,
-            attachments: Vec::new(),
+            attachments,
         }))
     }
 
@@ -284,6 +301,18 @@ mod tests {
         assert_eq!(spliced.wire().concat(), whole.wire().concat());
         assert_eq!(spliced.lead().0.concat(), whole.lead().0.concat());
         assert_eq!(spliced.attachments().collect::<Vec<_>>(), whole.attachments().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn any_message_can_have_attachments() {
+        let attachments = [Bytes::from_static(&[9, 8]), Bytes::new()];
+        let text = Outgoing::with_attachments(&Message::Text("2[1]".into()), &attachments);
+        assert_eq!(text.wire().concat(), b"\x81\x0542[1]\x82\x02\x09\x08\x82\x00");
+        let binary = Outgoing::with_attachments(&Message::Binary(Bytes::from_static(&[7])), &attachments);
+        assert_eq!(binary.wire().concat(), b"\x82\x01\x07\x82\x02\x09\x08\x82\x00");
+        assert_eq!((binary.lead().0.concat(), binary.lead().1), (vec![7], false));
+        assert_eq!(binary.attachments().collect::<Vec<_>>(), [&[9u8, 8][..], &[]]);
+        assert_eq!(binary.packets(), 3);
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl<T: DeserializeOwned> IntoFuture for EmitWithAck<T> {
                 let sink = Box::new(move |result| drop(sender.send(result)));
                 let timeout = self.timeout.map(millis);
                 id = self.socket.emit_expecting(sink, timeout, |id| {
-                    encoded.into_event(&self.socket.namespace.name, Some(id))
+                    encoded.into_event(&self.socket.core, &self.socket.namespace.name, Some(id))
                 });
             }
             Err(error) => drop(sender.send(Err(error.into()))),
@@ -160,7 +160,7 @@ impl<T> BroadcastWithAck<T> {
             self.operator.ask_elsewhere(&encoded, self.timeout.map(millis), sink)?;
             return Ok(AckStream { receiver, _entries: entries, data: PhantomData });
         }
-        let shared = encoded.into_shared();
+        let shared = encoded.into_shared(self.operator.core())?;
         for socket in self.operator.sockets() {
             let id = socket.id();
             let sender = sender.clone();

@@ -16,6 +16,7 @@ use crate::adapter::{Adapter, Local};
 use crate::core::Core;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::options::{Accept, Concurrency, Options};
+use crate::parser::Parser;
 use crate::server::Server;
 
 /// Makes a [`Server`]. Every option has a default; where Node's server has one, it is the same.
@@ -28,6 +29,7 @@ pub struct Builder {
     observer: Option<Arc<dyn Observer>>,
     adapter: Option<Arc<dyn Adapter>>,
     dispatcher: Option<Arc<dyn Dispatcher>>,
+    parser: Option<Arc<dyn Parser>>,
 }
 
 impl Builder {
@@ -330,6 +332,12 @@ impl Builder {
         self
     }
 
+    /// How packets are written on the wire. Clients have to use the same parser. Default JSON.
+    pub fn parser(mut self, parser: impl Parser) -> Self {
+        self.parser = Some(Arc::new(parser));
+        self
+    }
+
     /// Hands everything to a dispatcher instead of handlers.
     pub fn dispatcher(mut self, dispatcher: Arc<dyn Dispatcher>) -> Self {
         self.dispatcher = Some(dispatcher);
@@ -352,7 +360,7 @@ impl Builder {
     /// # Errors
     /// When an option has a value that cannot work.
     pub fn try_build(self) -> Result<Server, ConfigError> {
-        let core = Core::new(self.options, self.state, self.observer, self.dispatcher);
+        let core = Core::new(self.options, self.state, self.observer, self.dispatcher, self.parser);
         let engine = Engine::new(self.engine, core.clone())?;
         core.set_engine(engine.downgrade());
         if let Some(adapter) = self.adapter {

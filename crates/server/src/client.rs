@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use wirebird_engine::{CloseReason, Expire, Message, Millis, Owed, Session};
-use wirebird_proto::socket_io::{Decoder, HeaderKind, Limits, Packet, PacketKind};
+use wirebird_proto::socket_io::{HeaderKind, Limits, Packet, PacketKind};
 
 use crate::core::Core;
 use crate::dispatch::{ConnectRequest, ConnectResponder};
@@ -20,6 +20,7 @@ use crate::mailbox::{Load, QueuedEvent};
 use crate::namespace::NamespaceInner;
 use crate::options::millis;
 use crate::packet::control;
+use crate::parser::{self, Incoming};
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
 
@@ -28,7 +29,7 @@ pub(crate) struct Client {
     core: Weak<Core>,
     session: Weak<Session>,
     pub(crate) shard: usize,
-    decoder: Mutex<Decoder>,
+    incoming: Mutex<Incoming>,
     sockets: Mutex<SmallVec<[Arc<SocketInner>; 1]>>,
     /// Namespaces that the server has closed to this client. It may not know yet: what it still sends there is passed
     /// over, not held against it.
@@ -74,7 +75,7 @@ impl Client {
             core: Arc::downgrade(core),
             session: Arc::downgrade(session),
             shard: core.shards.assign(),
-            decoder: Mutex::new(Decoder::new(limits)),
+            incoming: Mutex::new(Incoming::new(core.parser.as_deref(), limits)),
             sockets: Mutex::default(),
             closed: Mutex::default(),
             connecting: Mutex::default(),
@@ -93,7 +94,11 @@ impl Client {
     /// A message came in on the session.
     pub(crate) fn receive(&self, core: &Core, session: &Arc<Session>, message: Message) {
         let decoded = {
-            let mut decoder = self.decoder.lock();
+            let mut incoming = self.incoming.lock();
+            let Incoming::Json(decoder) = &mut *incoming else {
+                drop(incoming);
+                return self.receive_parsed(core, session, message);
+            };
             match message {
                 Message::Text(text) => decoder.decode_text(text),
                 Message::Binary(data) => decoder.decode_binary(data),
@@ -103,10 +108,22 @@ impl Client {
         match decoded {
             Ok(None) => {}
             Ok(Some(packet)) => self.handle(core, session, packet),
-            Err(error) => {
-                tracing::debug!(target: "wirebird::socketio", %error, "undecodable packet, closing");
-                session.close(CloseReason::ParseError);
+            Err(error) => undecodable(session, &error),
+        }
+    }
+
+    /// As [`Client::receive`], by a decoder that is code of the application: no lock is held meanwhile.
+    #[cold]
+    fn receive_parsed(&self, core: &Core, session: &Arc<Session>, message: Message) {
+        let Incoming::Parsed(mut decoder) = std::mem::take(&mut *self.incoming.lock()) else { return };
+        match parser::decode(&mut *decoder, message) {
+            Ok(packet) => {
+                *self.incoming.lock() = Incoming::Parsed(decoder);
+                if let Some(packet) = packet {
+                    self.handle(core, session, packet);
+                }
             }
+            Err(error) => undecodable(session, &error),
         }
     }
 
@@ -151,7 +168,7 @@ impl Client {
     fn connect(&self, core: &Core, session: &Arc<Session>, name: &ByteString, auth: Option<ByteString>) {
         self.closed.lock().retain(|other| other != name);
         let refuse = |error: ConnectError| {
-            let _ = session.send(control(HeaderKind::ConnectError, name, &error.to_json()));
+            let _ = session.send(control(core, HeaderKind::ConnectError, name, &error.to_json()));
         };
         if self.sockets.lock().len() >= core.options.max_namespaces {
             return refuse(ConnectError::new("Too many namespaces"));
@@ -349,11 +366,17 @@ impl Client {
 
     /// The session has ended.
     pub(crate) fn close(&self, reason: DisconnectReason) {
-        self.decoder.lock().clear();
+        let incoming = std::mem::take(&mut *self.incoming.lock());
+        drop(incoming);
         for socket in self.sockets() {
             socket.leave(reason);
         }
     }
+}
+
+fn undecodable(session: &Session, error: &dyn std::fmt::Display) {
+    tracing::debug!(target: "wirebird::socketio", %error, "undecodable packet, closing");
+    session.close(CloseReason::ParseError);
 }
 
 impl Expire for Client {

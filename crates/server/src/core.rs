@@ -30,6 +30,7 @@ use crate::load::LoadCounter;
 use crate::namespace::NamespaceInner;
 use crate::options::Options;
 use crate::packet::Encoded;
+use crate::parser::Parser;
 use crate::router::Router;
 use crate::shard::Shards;
 use crate::socket::{Socket, SocketInner};
@@ -65,6 +66,8 @@ pub(crate) struct Core {
     /// The engine that reports to this.
     engine: OnceLock<WeakEngine>,
     pub(crate) dispatcher: Arc<dyn Dispatcher>,
+    /// `None` is JSON.
+    pub(crate) parser: Option<Arc<dyn Parser>>,
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
     told_stopped: Notify,
@@ -82,6 +85,7 @@ impl Core {
         state: Extensions,
         observer: Option<Arc<dyn Observer>>,
         dispatcher: Option<Arc<dyn Dispatcher>>,
+        parser: Option<Arc<dyn Parser>>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             shards: Shards::new(options.shards),
@@ -96,6 +100,7 @@ impl Core {
             server_id: server_id(),
             engine: OnceLock::new(),
             dispatcher: dispatcher.unwrap_or_else(|| Arc::new(Router)),
+            parser,
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
             told_stopped: Notify::new(),
@@ -158,7 +163,7 @@ impl Core {
     /// Warns, once for each event name, of packets that current JavaScript clients refuse.
     pub(crate) fn check_attachments(&self, event: &str, encoded: &Encoded) {
         let attachments = encoded.attachments.len();
-        if attachments > CLIENT_ATTACHMENTS && self.warn_once(event) {
+        if self.parser.is_none() && attachments > CLIENT_ATTACHMENTS && self.warn_once(event) {
             tracing::warn!(
                 target: "wirebird::socketio",
                 event, attachments, "JavaScript clients close the connection when a packet has more than 10 attachments"

@@ -173,7 +173,8 @@ impl AckSender {
 
     pub(crate) fn send_encoded(self, encoded: Encoded) -> Result<(), EmitError> {
         let Some(id) = self.id else { return Ok(()) };
-        match self.socket.send(encoded.into_ack(&self.socket.namespace.name, id)) {
+        let message = encoded.into_ack(&self.socket.core, &self.socket.namespace.name, id)?;
+        match self.socket.send(message) {
             Err(SendError::Full) => {
                 tracing::warn!(
                     target: "wirebird::socketio",

@@ -186,6 +186,8 @@ pub enum EmitError {
     Encode(EncodeError),
     /// The data makes a packet that clients would not accept.
     Packet(DecodeError),
+    /// The server's [parser](crate::parser) cannot express the packet.
+    Parser(Error),
     /// The client's queue is full and the policy is to refuse.
     Full,
 }
@@ -202,6 +204,7 @@ impl fmt::Display for EmitError {
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name and cannot be emitted"),
             Self::Encode(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Packet(error) => write!(f, "the data cannot be sent: {error}"),
+            Self::Parser(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Full => f.write_str("the client's send queue is full"),
         }
     }

@@ -82,6 +82,7 @@
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
+//! | speak another format than JSON on the wire | [`parser`], [`Builder::parser`] |
 //! | run several servers as one | [`Adapter`] |
 //! | test an application | [`testing::TestClient`] |
 //! | run without a runtime, in one process | [`Server::connect_memory`], [`Server::tick`] |
@@ -124,6 +125,7 @@ mod namespace;
 mod operator;
 mod options;
 mod packet;
+pub mod parser;
 mod reason;
 mod room;
 mod rooms;

@@ -13,6 +13,7 @@ use wirebird_proto::socket_io::RawArgs;
 use crate::ack::BroadcastWithAck;
 use crate::acks::AckSink;
 use crate::adapter::{AckRoute, Operation, Target};
+use crate::core::Core;
 use crate::error::{EmitError, RoomError};
 use crate::guard;
 use crate::id::SocketId;
@@ -137,7 +138,11 @@ impl Operator {
                 })
             });
         }
-        self.broadcast(encoded.into_event(&self.namespace.inner.name, None))
+        self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.namespace.core
     }
 
     fn adapter(&self) -> Option<&Arc<dyn crate::Adapter>> {
@@ -249,7 +254,7 @@ impl Operator {
         args: &RawArgs,
         route: &AckRoute,
     ) -> Result<(), EmitError> {
-        let shared = Encoded::raw_event(event, args)?.into_shared();
+        let shared = Encoded::raw_event(event, args)?.into_shared(&self.namespace.core)?;
         let timeout = Some(millis(self.namespace.core.options.ack_timeout));
         for socket in self.sockets() {
             let (core, route) = (self.namespace.core.clone(), route.clone());

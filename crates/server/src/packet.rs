@@ -1,13 +1,17 @@
 //! Outgoing packets: encoded once, framed in place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
 use wirebird_engine::{Outgoing, SharedTail, TextBuilder};
-use wirebird_proto::socket_io::{HeaderKind, RawArgs, is_reserved, write_header};
+use wirebird_proto::socket_io::{HeaderKind, Packet, PacketKind, RawArgs, is_reserved, write_header};
 use wirebird_proto::value::{EncodeError, Value, encode_args, encode_outcome};
 
+use crate::core::Core;
 use crate::error::EmitError;
+use crate::parser::{self, Parser};
 
 /// Room for what comes before the arguments: brackets, type, namespace and id. More is possible, and costs a move.
 const ROOM: usize = 48;
@@ -89,6 +93,11 @@ impl Encoded {
     /// The arguments without the event's name, for other servers.
     pub(crate) fn to_raw_args(&self, name: &str) -> Result<RawArgs, EmitError> {
         let start = serde_json::to_string(name).map_or(0, |name| name.len()) + 1;
+        self.elements(start)
+    }
+
+    /// The elements from byte `start` on.
+    fn elements(&self, start: usize) -> Result<RawArgs, EmitError> {
         let elements = self.json().get(start..).unwrap_or_default();
         let text = String::from_utf8_lossy(elements).into_owned();
         Ok(RawArgs::from_json_elements(text.into(), self.attachments.clone())?)
@@ -113,15 +122,34 @@ impl Encoded {
     }
 
     /// As an event for everybody.
-    pub(crate) fn into_event(self, namespace: &str, id: Option<u64>) -> Outgoing {
+    pub(crate) fn into_event(
+        self,
+        core: &Core,
+        namespace: &ByteString,
+        id: Option<u64>,
+    ) -> Result<Outgoing, EmitError> {
+        if let Some(parser) = &core.parser {
+            let (name, args) = self.to_event()?;
+            let kind = PacketKind::Event { id, name, args };
+            return parser::encode(&**parser, &Packet::new(namespace.clone(), kind));
+        }
         let kind = if self.attachments.is_empty() { HeaderKind::Event } else { HeaderKind::BinaryEvent };
-        self.frame(kind, namespace, id)
+        Ok(self.frame(kind, namespace, id))
     }
 
     /// As the acknowledgement of an event.
-    pub(crate) fn into_ack(self, namespace: &str, id: u64) -> Outgoing {
+    pub(crate) fn into_ack(
+        self,
+        core: &Core,
+        namespace: &ByteString,
+        id: u64,
+    ) -> Result<Outgoing, EmitError> {
+        if let Some(parser) = &core.parser {
+            let kind = PacketKind::Ack { id, args: self.elements(0)? };
+            return parser::encode(&**parser, &Packet::new(namespace.clone(), kind));
+        }
         let kind = if self.attachments.is_empty() { HeaderKind::Ack } else { HeaderKind::BinaryAck };
-        self.frame(kind, namespace, Some(id))
+        Ok(self.frame(kind, namespace, Some(id)))
     }
 
     fn frame(mut self, kind: HeaderKind, namespace: &str, id: Option<u64>) -> Outgoing {
@@ -134,37 +162,63 @@ impl Encoded {
     }
 
     /// As an event that several recipients share, each with an ack id of its own.
-    pub(crate) fn into_shared(mut self) -> SharedEvent {
+    pub(crate) fn into_shared(mut self, core: &Core) -> Result<SharedEvent, EmitError> {
+        if let Some(parser) = &core.parser {
+            let (name, args) = self.to_event()?;
+            return Ok(SharedEvent::Parsed { parser: parser.clone(), name, args });
+        }
         self.text.buffer().push(b']');
         self.text.begin_with(|out| out.push(b'['));
-        SharedEvent {
-            tail: SharedTail::new(self.json(), &self.attachments),
-            attachments: self.attachments.len(),
-        }
+        let tail = SharedTail::new(self.json(), &self.attachments);
+        Ok(SharedEvent::Json { tail, attachments: self.attachments.len() })
     }
 }
 
 /// An event of several recipients whose ack ids differ.
-pub(crate) struct SharedEvent {
-    tail: SharedTail,
-    attachments: usize,
+pub(crate) enum SharedEvent {
+    Json { tail: SharedTail, attachments: usize },
+    Parsed { parser: Arc<dyn Parser>, name: ByteString, args: RawArgs },
 }
 
 impl SharedEvent {
-    pub(crate) fn with_id(&self, namespace: &str, id: u64) -> Outgoing {
-        let kind = if self.attachments == 0 { HeaderKind::Event } else { HeaderKind::BinaryEvent };
-        let mut prefix = Vec::with_capacity(namespace.len() + 24);
-        write_header(&mut prefix, kind, self.attachments, namespace, Some(id));
-        Outgoing::spliced(&prefix, &self.tail)
+    pub(crate) fn with_id(&self, namespace: &ByteString, id: u64) -> Result<Outgoing, EmitError> {
+        match self {
+            Self::Json { tail, attachments } => {
+                let kind = if *attachments == 0 { HeaderKind::Event } else { HeaderKind::BinaryEvent };
+                let mut prefix = Vec::with_capacity(namespace.len() + 24);
+                write_header(&mut prefix, kind, *attachments, namespace, Some(id));
+                Ok(Outgoing::spliced(&prefix, tail))
+            }
+            Self::Parsed { parser, name, args } => {
+                let kind = PacketKind::Event { id: Some(id), name: name.clone(), args: args.clone() };
+                parser::encode(&**parser, &Packet::new(namespace.clone(), kind))
+            }
+        }
     }
 }
 
 /// A packet without arguments: CONNECT, DISCONNECT, CONNECT_ERROR.
-pub(crate) fn control(kind: HeaderKind, namespace: &str, json: &str) -> Outgoing {
+pub(crate) fn control(core: &Core, kind: HeaderKind, namespace: &ByteString, json: &str) -> Outgoing {
+    if let Some(parser) = &core.parser {
+        match parser::encode(&**parser, &Packet::new(namespace.clone(), control_kind(kind, json))) {
+            Ok(message) => return message,
+            Err(error) => {
+                tracing::error!(target: "wirebird::socketio", %error, "the parser cannot express a packet of the server's");
+            }
+        }
+    }
     let mut builder = TextBuilder::with_capacity(json.len() + namespace.len() + 4);
     write_header(builder.buffer(), kind, 0, namespace, None);
     builder.buffer().extend_from_slice(json.as_bytes());
     builder.finish(&[])
+}
+
+fn control_kind(kind: HeaderKind, json: &str) -> PacketKind {
+    match kind {
+        HeaderKind::Connect => PacketKind::Connect { auth: (!json.is_empty()).then(|| json.into()) },
+        HeaderKind::ConnectError => PacketKind::ConnectError { data: json.into() },
+        _ => PacketKind::Disconnect,
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +250,6 @@ mod tests {
     fn binary_data_makes_attachments() {
         let encoded = Encoded::event("a", &(Bytes::from_static(&[1]), 2)).unwrap();
         assert_eq!(encoded.attachments.len(), 1);
-        assert!(text(&encoded.into_event("/", None)).contains("Frames"));
+        assert!(text(&encoded.frame(HeaderKind::BinaryEvent, "/", None)).contains("Frames"));
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::packet::MAX_ID;
 use super::scanner::{self, Layout};
 use super::{DecodeError, Packet, PacketKind, RawArgs, escape, is_reserved};
 
@@ -219,9 +220,6 @@ impl Header {
         Ok(Self { kind, attachments, namespace, query, id, payload: end })
     }
 }
-
-/// The greatest id, which is the greatest integer that a JavaScript peer counts to.
-const MAX_ID: u64 = (1 << 53) - 1;
 
 /// The number whose digits begin at `pos`, and where they end. It does not overflow, but stops at the
 /// greatest number.

@@ -24,6 +24,8 @@ pub enum DecodeError {
     /// The attachments have more bytes than
     /// [`Limits::max_attachment_bytes_total`](super::Limits::max_attachment_bytes_total).
     AttachmentsTooLarge,
+    /// A namespace that does not begin with a slash, or that has a comma in it.
+    InvalidNamespace,
     /// A placeholder whose number is missing, no integer, or not that of an attachment ("illegal
     /// attachments").
     IllegalAttachments,
@@ -59,6 +61,7 @@ impl fmt::Display for DecodeError {
             Self::AttachmentCount => "binary packet without a valid number of attachments",
             Self::TooManyAttachments => "too many attachments",
             Self::AttachmentsTooLarge => "attachments have too many bytes",
+            Self::InvalidNamespace => "invalid namespace",
             Self::IllegalAttachments => "illegal attachments",
             Self::InvalidId => "invalid acknowledgement id",
             Self::UnexpectedId => "acknowledgement id in a packet that has none",

@@ -2,7 +2,8 @@
 
 use bytestring::ByteString;
 
-use super::RawArgs;
+use super::scanner::{self, MAX_DEPTH};
+use super::{DecodeError, RawArgs};
 
 /// A complete Socket.IO packet, as handed out by a [`Decoder`](super::Decoder).
 ///
@@ -17,6 +18,43 @@ pub struct Packet {
     /// The type of the packet and what belongs to it.
     pub kind: PacketKind,
 }
+
+impl Packet {
+    /// A packet of a namespace, which begins with a slash.
+    pub fn new(namespace: impl Into<ByteString>, kind: PacketKind) -> Self {
+        Self { namespace: namespace.into(), query: None, kind }
+    }
+
+    /// Checks what a [`Decoder`](super::Decoder) sees to by itself: that the namespace begins with a slash and has
+    /// neither comma nor query, that the name of an event is not reserved, that `auth` is a JSON object and an error
+    /// an object or a string, and that no id is above 2^53 - 1.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        if !self.namespace.starts_with('/') || self.namespace.contains([',', '?']) {
+            return Err(DecodeError::InvalidNamespace);
+        }
+        let json = |text: &ByteString, begins: &[char]| {
+            let layout = scanner::value(text, 0, MAX_DEPTH, None)?;
+            if text[layout.span].starts_with(begins) { Ok(()) } else { Err(DecodeError::InvalidPayload) }
+        };
+        match &self.kind {
+            PacketKind::Connect { auth: Some(auth) } => json(auth, &['{']),
+            PacketKind::ConnectError { data } => json(data, &['{', '"']),
+            PacketKind::Event { name, .. } if is_reserved(name) => {
+                Err(DecodeError::ReservedEvent(name.clone()))
+            }
+            PacketKind::Event { id: Some(id), .. } | PacketKind::Ack { id, .. } if *id > MAX_ID => {
+                Err(DecodeError::InvalidId)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The greatest id, which is the greatest integer that a JavaScript peer counts to.
+pub(super) const MAX_ID: u64 = (1 << 53) - 1;
 
 /// The types of Socket.IO packets. A binary event or acknowledgement is one with attachments.
 #[derive(Clone, Debug)]
@@ -66,6 +104,38 @@ pub fn is_reserved(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_packet_may_say() {
+        use DecodeError::*;
+        let args = RawArgs::empty;
+        let event = |name: &'static str, id| PacketKind::Event { id, name: name.into(), args: args() };
+        for kind in [
+            PacketKind::Connect { auth: None },
+            PacketKind::Connect { auth: Some(r#" {"a":[1]} "#.into()) },
+            PacketKind::ConnectError { data: r#""nope""#.into() },
+            PacketKind::ConnectError { data: "{}".into() },
+            PacketKind::Disconnect,
+            event("", Some(MAX_ID)),
+            PacketKind::Ack { id: MAX_ID, args: args() },
+        ] {
+            assert_eq!(Packet::new("/a b/é", kind).check(), Ok(()));
+        }
+        for (namespace, kind, error) in [
+            ("", PacketKind::Disconnect, InvalidNamespace),
+            ("a", PacketKind::Disconnect, InvalidNamespace),
+            ("/a,b", PacketKind::Disconnect, InvalidNamespace),
+            ("/a?b", PacketKind::Disconnect, InvalidNamespace),
+            ("/", PacketKind::Connect { auth: Some("[]".into()) }, InvalidPayload),
+            ("/", PacketKind::Connect { auth: Some("{".into()) }, InvalidJson { offset: 1 }),
+            ("/", PacketKind::ConnectError { data: "1".into() }, InvalidPayload),
+            ("/", event("connect", None), ReservedEvent("connect".into())),
+            ("/", event("a", Some(MAX_ID + 1)), InvalidId),
+            ("/", PacketKind::Ack { id: u64::MAX, args: args() }, InvalidId),
+        ] {
+            assert_eq!(Packet::new(namespace, kind).check(), Err(error));
+        }
+    }
 
     #[test]
     fn reserved_names() {

@@ -136,13 +136,17 @@ impl SocketInner {
         self: &Arc<Self>,
         sink: AckSink,
         timeout: Option<Millis>,
-        make: impl FnOnce(u64) -> Outgoing,
+        make: impl FnOnce(u64) -> Result<Outgoing, EmitError>,
     ) -> Option<u64> {
         let id = self.expect_ack(sink, timeout)?;
-        if self.send(make(id)) == Err(SendError::Full)
+        let sent = make(id).and_then(|message| match self.send(message) {
+            Err(SendError::Full) => Err(EmitError::Full),
+            _ => Ok(()),
+        });
+        if let Err(error) = sent
             && let Some(sink) = self.take_ack(id)
         {
-            resolve(sink, Err(AckError::Emit(EmitError::Full)));
+            resolve(sink, Err(AckError::Emit(error)));
         }
         Some(id)
     }

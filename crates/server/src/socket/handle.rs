@@ -119,7 +119,7 @@ impl Socket {
     }
 
     fn emit_encoded(&self, encoded: Encoded) -> Result<(), EmitError> {
-        match self.0.send(encoded.into_event(&self.0.namespace.name, None)) {
+        match self.0.send(encoded.into_event(&self.0.core, &self.0.namespace.name, None)?) {
             Err(SendError::Full) => Err(EmitError::Full),
             _ => Ok(()),
         }
@@ -131,7 +131,7 @@ impl Socket {
     /// As [`Socket::emit`].
     pub fn emit_volatile(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<bool, EmitError> {
         let encoded = Encoded::event(event.as_ref(), &data)?;
-        let message = encoded.into_event(&self.0.namespace.name, None);
+        let message = encoded.into_event(&self.0.core, &self.0.namespace.name, None)?;
         Ok(self.0.core.shards.is_idle(self.0.shard) && self.0.deliver_volatile(&message))
     }
 
@@ -168,7 +168,13 @@ impl Socket {
         let Some(id) = self.0.expect_ack(sink, timeout.map(millis)) else {
             return Ok(AckHandle { socket: Arc::downgrade(&self.0), id: None });
         };
-        let message = encoded.into_event(&self.0.namespace.name, Some(id));
+        let message = match encoded.into_event(&self.0.core, &self.0.namespace.name, Some(id)) {
+            Ok(message) => message,
+            Err(error) => {
+                drop(self.0.take_ack(id));
+                return Err(error);
+            }
+        };
         if self.0.send(message) == Err(SendError::Full) && self.0.take_ack(id).is_some() {
             return Err(EmitError::Full);
         }

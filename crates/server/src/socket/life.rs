@@ -47,7 +47,7 @@ impl SocketInner {
                 serde_json::Value::Object(members).to_string()
             }
         };
-        control(HeaderKind::Connect, &self.namespace.name, &json)
+        control(&self.core, HeaderKind::Connect, &self.namespace.name, &json)
     }
 
     /// The connect handler accepted.
@@ -101,9 +101,9 @@ impl SocketInner {
             nsp = %self.namespace.name, message = error.message(), "connection refused"
         );
         let farewell = if self.core.options.always_connect {
-            control(HeaderKind::Disconnect, &self.namespace.name, "")
+            control(&self.core, HeaderKind::Disconnect, &self.namespace.name, "")
         } else {
-            control(HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
+            control(&self.core, HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
         };
         self.observe_sent(&farewell);
         self.client.part(self, || {
@@ -161,7 +161,7 @@ impl SocketInner {
         self.client.count(&self.core, self.leaving_load());
         self.client.restrain(&self.core);
         if reason == DisconnectReason::ServerDisconnect {
-            let farewell = control(HeaderKind::Disconnect, &self.namespace.name, "");
+            let farewell = control(&self.core, HeaderKind::Disconnect, &self.namespace.name, "");
             self.in_order(move |socket| {
                 socket.observe_sent(&farewell);
                 socket.client.part(socket, || socket.shut_gate_after(farewell));
