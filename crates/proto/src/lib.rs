@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`websocket`] | WebSocket frames, the layer below |
-//! | [`engine_io`] | Engine.IO 4: packets, polling bodies, the handshake |
+//! | [`engine_io`] | Engine.IO 4 and 3: packets, polling bodies, the handshake |
 //! | [`socket_io`] | Socket.IO 5: packets with JSON, and the binary that belongs to them |
 //! | [`value`] | Rust values as arguments, by way of serde |
 //! | [`origin`] | Which origins may connect |

@@ -131,6 +131,8 @@ pub enum PacketError {
     Base64,
     /// A polling body is not UTF-8.
     Utf8,
+    /// The length of a packet in a polling body of protocol 3 is missing, no number, or not that of a packet.
+    Length,
 }
 
 impl fmt::Display for PacketError {
@@ -140,6 +142,7 @@ impl fmt::Display for PacketError {
             Self::UnknownType(kind) => write!(f, "unknown packet type {:?}", char::from(*kind)),
             Self::Base64 => f.write_str("binary message is not valid base64"),
             Self::Utf8 => f.write_str("payload is not valid UTF-8"),
+            Self::Length => f.write_str("packet without a valid length"),
         }
     }
 }
