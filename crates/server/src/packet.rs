@@ -96,6 +96,11 @@ impl Encoded {
         self.elements(start)
     }
 
+    /// The arguments of an acknowledgement.
+    pub(crate) fn to_args(&self) -> Result<RawArgs, EmitError> {
+        self.elements(0)
+    }
+
     /// The elements from byte `start` on.
     fn elements(&self, start: usize) -> Result<RawArgs, EmitError> {
         let elements = self.json().get(start..).unwrap_or_default();
@@ -145,7 +150,7 @@ impl Encoded {
         id: u64,
     ) -> Result<Outgoing, EmitError> {
         if let Some(parser) = &core.parser {
-            let kind = PacketKind::Ack { id, args: self.elements(0)? };
+            let kind = PacketKind::Ack { id, args: self.to_args()? };
             return parser::encode(&**parser, &Packet::new(namespace.clone(), kind));
         }
         let kind = if self.attachments.is_empty() { HeaderKind::Ack } else { HeaderKind::BinaryAck };

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 use wirebird::extract::{Args, Auth, Data, Extension, State};
+use wirebird::parser::{Decoder, Json, Limits, Message, Messages, Packet, Parser};
 use wirebird::testing::{Disconnection, Event, TestClient, TestError, settle};
 use wirebird::{
-    AckError, AckSender, ConnectError, ConnectRequest, DisconnectReason, Handshake, MemoryCluster, Server,
-    Socket, Value,
+    AckError, AckSender, ConnectError, ConnectRequest, DisconnectReason, Error, Handshake, MemoryCluster,
+    Server, Socket, Value,
 };
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -433,5 +434,57 @@ async fn the_confirmation_can_be_read_and_calls_nest() -> Outcome {
     });
     assert!(outer.emit_with_ack::<bool>("nested", ()).await?);
     io.off("nested");
+    Ok(())
+}
+
+/// Packets as binary messages: the default format in reverse.
+struct Reversed;
+
+impl Parser for Reversed {
+    fn encode(&self, packet: &Packet) -> Result<Messages, Error> {
+        let Messages { message, attachments, .. } = Json.encode(packet)?;
+        let Message::Text(text) = message else { return Err(Error::msg("JSON is text")) };
+        let reversed: Vec<u8> = text.bytes().rev().collect();
+        Ok(Messages::binary(reversed).with_attachments(attachments))
+    }
+
+    fn decoder(&self, limits: Limits) -> Box<dyn Decoder> {
+        Box::new(ReversedDecoder(Json.decoder(limits), 0))
+    }
+}
+
+/// The decoder of the default format, and how many attachments are to come.
+struct ReversedDecoder(Box<dyn Decoder>, usize);
+
+impl Decoder for ReversedDecoder {
+    fn decode(&mut self, message: Message) -> Result<Option<Packet>, Error> {
+        let Message::Binary(data) = &message else { return Err(Error::msg("text")) };
+        if self.1 > 0 {
+            self.1 -= 1;
+            return self.0.decode(message);
+        }
+        let text: Vec<u8> = data.iter().rev().copied().collect();
+        let text = String::from_utf8(text)?;
+        if let Some(count) = text.strip_prefix(['5', '6']).and_then(|rest| rest.split_once('-')) {
+            self.1 = count.0.parse()?;
+        }
+        self.0.decode(Message::Text(text.into()))
+    }
+}
+
+/// F-TST-08: the client speaks the format of the server.
+#[tokio::test(start_paused = true)]
+async fn the_parser_is_that_of_the_server() -> Outcome {
+    let io = Server::builder().parser(Reversed).build();
+    io.on("echo", async |Args(args): Args, ack: AckSender| ack.send_values(&args));
+    io.on_connect(async |Auth(login): Auth<Login>| login.token == "secret");
+    let refused = TestClient::connect(&io).auth(json!({ "token": "wrong" })).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().message(), "Connection rejected by server");
+    let client = TestClient::connect(&io).auth(json!({ "token": "secret" })).await?;
+    let sent = (1, Bytes::from_static(b"x"));
+    assert_eq!(client.emit_with_ack::<(i64, Bytes)>("echo", &sent).await?, sent);
+    client.on("question", |()| Bytes::from_static(b"answer"));
+    let answer: Bytes = io.socket(client.id()).unwrap().emit_with_ack("question", ()).await?;
+    assert_eq!(answer, "answer");
     Ok(())
 }

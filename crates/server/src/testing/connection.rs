@@ -12,21 +12,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
-use wirebird_engine::{Frame, Handshake, Session, memory};
-use wirebird_proto::socket_io::{
-    Decoder, HeaderKind, Limits, Packet, PacketKind, RawArgs, write_ack, write_header,
-};
+use wirebird_engine::{Frame, Handshake, Message, Session, memory};
+use wirebird_proto::socket_io::{Limits, Packet, PacketKind, RawArgs};
 
 use super::error::{Disconnection, TestError};
 use super::event::{ClientHandler, Event, Owed};
 use crate::error::ConnectError;
 use crate::id::SocketId;
 use crate::packet::Encoded;
-use crate::{Server, Value};
+use crate::parser::{Decoder, Json, Messages, Parser};
+use crate::{EmitError, Server, Value};
 
 /// A connection, and the task that reads it.
 pub(super) struct Connection {
     memory: memory::Connection,
+    parser: Arc<dyn Parser>,
     pub(super) timeout: Duration,
     answers_pings: bool,
     state: Mutex<State>,
@@ -39,7 +39,8 @@ pub(super) struct Connection {
 }
 
 struct State {
-    decoder: Decoder,
+    /// Away while it is at work.
+    decoder: Option<Box<dyn Decoder>>,
     namespaces: HashMap<String, Stage>,
     /// What a handler of the client panicked with.
     panic: Option<Box<dyn Any + Send>>,
@@ -91,15 +92,14 @@ impl Connection {
         // What a server sends is its own affair.
         let limits =
             Limits { max_depth: 127, max_attachments: usize::MAX, max_attachment_bytes_total: usize::MAX };
+        let parser = server.core.parser.clone().unwrap_or_else(|| Arc::new(Json));
+        let decoder = parser.decoder(limits);
         let connection = Arc::new_cyclic(|me| Self {
             memory,
+            parser,
             timeout,
             answers_pings,
-            state: Mutex::new(State {
-                decoder: Decoder::new(limits),
-                namespaces: HashMap::new(),
-                panic: None,
-            }),
+            state: Mutex::new(State { decoder: Some(decoder), namespaces: HashMap::new(), panic: None }),
             changed: Notify::new(),
             woken: woken.clone(),
             outbox: Mutex::default(),
@@ -125,10 +125,7 @@ impl Connection {
             return Err(not_connected(namespace, Disconnection::Transport));
         }
         self.state.lock().namespaces.insert(namespace.to_owned(), Stage::Connecting);
-        self.packet(|out| {
-            write_header(out, HeaderKind::Connect, 0, namespace, None);
-            out.extend_from_slice(auth.unwrap_or_default().as_bytes());
-        });
+        self.packet(namespace, PacketKind::Connect { auth: auth.map(Into::into) })?;
         let answer = self.until(self.timeout, || {
             let mut state = self.state.lock();
             match state.namespaces.get(namespace) {
@@ -148,9 +145,8 @@ impl Connection {
         self.rethrow();
         self.check(joined)?;
         joined.end(Disconnection::Client);
-        self.packet(|out| write_header(out, HeaderKind::Disconnect, 0, &joined.namespace, None));
         self.changed.notify_waiters();
-        Ok(())
+        self.packet(&joined.namespace, PacketKind::Disconnect)
     }
 
     pub(super) fn break_off(&self) {
@@ -196,36 +192,31 @@ impl Connection {
     ) -> Result<(), TestError> {
         self.rethrow();
         self.check(joined)?;
-        let encoded = Encoded::event(event, data)?;
+        let (name, args) = Encoded::event(event, data)?.to_event()?;
         let id = ack.map(|ack| joined.life.lock().expect_ack(ack));
-        let attachments = encoded.attachments.len();
-        let kind = if attachments == 0 { HeaderKind::Event } else { HeaderKind::BinaryEvent };
-        self.packet_with(&encoded, |out| {
-            write_header(out, kind, attachments, &joined.namespace, id);
-            out.push(b'[');
-            out.extend_from_slice(encoded.json());
-            out.push(b']');
-        });
+        self.packet(&joined.namespace, PacketKind::Event { id, name, args })
+    }
+
+    pub(super) fn acknowledge(&self, namespace: &str, id: u64, args: RawArgs) -> Result<(), TestError> {
+        self.packet(namespace, PacketKind::Ack { id, args })
+    }
+
+    fn packet(&self, namespace: &str, kind: PacketKind) -> Result<(), TestError> {
+        let encoded = self.parser.encode(&Packet::new(namespace, kind));
+        let Messages { message, attachments } = encoded.map_err(EmitError::Parser)?;
+        let first = match message {
+            Message::Text(text) => Frame::Text(format!("4{text}").into()),
+            Message::Binary(data) => Frame::Binary(data),
+            _ => return Ok(()),
+        };
+        self.feed(std::iter::once(first).chain(attachments.into_iter().map(Frame::Binary)));
         Ok(())
     }
 
-    pub(super) fn acknowledge(&self, namespace: &str, id: u64, data: &Encoded) {
-        self.packet_with(data, |out| write_ack(out, data.attachments.len(), namespace, id, data.json()));
-    }
-
-    fn packet_with(&self, encoded: &Encoded, write: impl FnOnce(&mut Vec<u8>)) {
-        self.feed(text(write), &encoded.attachments);
-    }
-
-    fn packet(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.feed(text(write), &[]);
-    }
-
-    fn feed(&self, text: Frame, attachments: &[bytes::Bytes]) {
+    fn feed(&self, frames: impl IntoIterator<Item = Frame>) {
         {
             let mut outbox = self.outbox.lock();
-            outbox.frames.push_back(text);
-            outbox.frames.extend(attachments.iter().cloned().map(Frame::Binary));
+            outbox.frames.extend(frames);
             if std::mem::replace(&mut outbox.feeding, true) {
                 return;
             }
@@ -322,15 +313,18 @@ impl Connection {
     }
 
     fn frame(&self, frame: Frame) {
-        let decoded = match frame {
+        let message = match frame {
             Frame::Text(text) => match text.as_bytes().first() {
-                Some(b'4') => self.state.lock().decoder.decode_text(text.slice_ref(&text[1..])),
-                Some(b'2') if self.answers_pings => return self.feed(Frame::Text("3".into()), &[]),
+                Some(b'4') => Message::Text(text.slice_ref(&text[1..])),
+                Some(b'2') if self.answers_pings => return self.feed([Frame::Text("3".into())]),
                 _ => return,
             },
-            Frame::Binary(data) => self.state.lock().decoder.decode_binary(data),
+            Frame::Binary(data) => Message::Binary(data),
             _ => return,
         };
+        let Some(mut decoder) = self.state.lock().decoder.take() else { return };
+        let decoded = decoder.decode(message);
+        self.state.lock().decoder = Some(decoder);
         match decoded {
             Ok(Some(packet)) => self.packet_came(packet),
             Ok(None) => {}
@@ -392,14 +386,15 @@ impl Connection {
             life.handlers.get(&event.name).cloned()
         };
         let Some(handler) = handler else { return };
-        match catch_unwind(AssertUnwindSafe(|| handler(&event.args))) {
-            Ok(Ok(answer)) => {
-                if let Some(owed) = &event.ack {
-                    owed.send(&event.namespace, &answer);
-                }
-            }
+        let answer = catch_unwind(AssertUnwindSafe(|| handler(&event.args)));
+        let sent = answer.map(|answer| match (answer, &event.ack) {
+            (Ok(args), Some(owed)) => owed.send(&event.namespace, args).map_err(|error| error.to_string()),
+            (answer, _) => answer.map(drop),
+        });
+        match sent {
+            Ok(Ok(())) => {}
             Ok(Err(problem)) => {
-                self.fail(Box::new(format!("the client's handler of {:?}: {problem}", event.name)))
+                self.fail(Box::new(format!("the client's handler of {:?}: {problem}", event.name)));
             }
             Err(panic) => self.fail(panic),
         }
@@ -452,13 +447,6 @@ impl Life {
 
 fn not_connected(namespace: &str, how: Disconnection) -> TestError {
     TestError::NotConnected { namespace: namespace.to_owned(), how }
-}
-
-/// A text message with a Socket.IO packet.
-fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
-    let mut out = vec![b'4'];
-    write(&mut out);
-    Frame::Text(String::from_utf8_lossy(&out).into_owned().into())
 }
 
 /// What a CONNECT_ERROR packet says.

@@ -16,6 +16,7 @@ use wirebird_proto::value::{Value, decode_all, decode_args};
 
 use super::connection::{Connection, Joined};
 use super::error::TestError;
+use crate::error::EmitError;
 use crate::packet::Encoded;
 
 /// An event that the server sent.
@@ -76,18 +77,15 @@ impl Event {
         let Some(owed) = self.ack.as_ref().filter(|owed| !owed.sent.load(Ordering::Acquire)) else {
             return Err(TestError::NoAckWanted { event: self.name.clone() });
         };
-        let encoded = Encoded::args(&data).map_err(crate::EmitError::from)?;
-        owed.send(&self.namespace, &encoded);
-        Ok(())
+        owed.send(&self.namespace, arguments(&data)?)
     }
 }
 
 impl Owed {
-    pub(super) fn send(&self, namespace: &str, data: &Encoded) {
-        if !self.sent.swap(true, Ordering::AcqRel)
-            && let Some(connection) = self.connection.upgrade()
-        {
-            connection.acknowledge(namespace, self.id, data);
+    pub(super) fn send(&self, namespace: &str, args: RawArgs) -> Result<(), TestError> {
+        match self.connection.upgrade().filter(|_| !self.sent.swap(true, Ordering::AcqRel)) {
+            Some(connection) => connection.acknowledge(namespace, self.id, args),
+            None => Ok(()),
         }
     }
 }
@@ -103,7 +101,7 @@ impl fmt::Debug for Event {
 }
 
 /// A handler of the client, without its types. An error is what the test is to panic with.
-pub(super) type ClientHandler = Arc<dyn Fn(&RawArgs) -> Result<Encoded, String> + Send + Sync>;
+pub(super) type ClientHandler = Arc<dyn Fn(&RawArgs) -> Result<RawArgs, String> + Send + Sync>;
 
 pub(super) fn answering<T, R>(handler: impl Fn(T) -> R + Send + Sync + 'static) -> ClientHandler
 where
@@ -112,8 +110,13 @@ where
 {
     Arc::new(move |args| {
         let data = decode_args(args).map_err(|error| format!("what the server sent: {error}"))?;
-        Encoded::args(&handler(data)).map_err(|error| format!("the answer: {error}"))
+        arguments(&handler(data)).map_err(|error| format!("the answer: {error}"))
     })
+}
+
+/// The arguments that `data` is.
+fn arguments(data: &impl Serialize) -> Result<RawArgs, EmitError> {
+    Encoded::args(data)?.to_args()
 }
 
 /// An event whose acknowledgement is awaited. It has been emitted already.
