@@ -9,8 +9,10 @@ use crate::handlers::{Handlers, Table};
 /// A value that handles everything in a namespace, with the state that its handlers share.
 ///
 /// There is one for all clients: what belongs to one client is kept in [`Socket::session`](crate::Socket::session).
-/// Register the value, or an `Arc` of it, with [`Server::register`](crate::Server::register). Functions that were
-/// registered for the same event come first.
+/// [`namespace`](macro@crate::namespace) implements it for an impl block; register the value, or an `Arc` of it, with
+/// [`Server::register`](crate::Server::register). Functions that were registered for the same event come first.
+///
+/// Implemented by hand, it may dispatch as it likes:
 ///
 /// ```
 /// use std::sync::Arc;

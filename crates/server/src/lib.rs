@@ -74,6 +74,7 @@
 //! |---|---|
 //! | set options | [`Server::builder`], [`Builder`] |
 //! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
+//! | handle a namespace with one value that keeps its state | [`namespace`](macro@namespace), [`Server::register`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
 //! | refuse a client | [`ConnectError`] |
 //! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
@@ -121,6 +122,7 @@ mod layer;
 mod load;
 mod mailbox;
 mod members;
+mod named;
 mod namespace;
 mod operator;
 mod options;
@@ -148,6 +150,7 @@ pub use error::{AckError, ConnectError, EmitError, Error, RoomError};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
+pub use named::NamedHandler;
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use options::{Accept, CheckNamespace, Concurrency};
@@ -157,6 +160,125 @@ pub use server::{AnyNamespace, Server};
 pub use socket::{AckHandle, Socket, SocketSession};
 
 pub(crate) use guard::guard;
+
+/// What the macros write down.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::named::{EventFuture, Named, argument, call};
+}
+
+/// Makes an impl block the handlers of a namespace, which are registered as one value: [`Server::register`].
+///
+/// | method | handles |
+/// |---|---|
+/// | `async fn on_connect` | connections, as [`Namespace::on_connect`] |
+/// | `async fn on_<event>` | the event `<event>`, as [`Namespace::on`] |
+/// | `#[event("any name")] async fn` | the event of that name |
+/// | `#[event] async fn` | the event of the method's name |
+/// | `#[fallback] async fn` | events that have no handler, as [`Namespace::fallback`] |
+/// | `async fn on_disconnect` | disconnections, as [`Namespace::on_disconnect`] |
+/// | `async fn on_error` | errors and panics of the handlers, as [`Namespace::on_error`] |
+///
+/// Other methods are left as they are. A handler takes `&self` (or `self: Arc<Self>`, or `self: &Arc<Self>`) and then what
+/// functions take: [extractors](extract). There is one value for all clients: what changes stands behind a lock, what
+/// belongs to one client in [`Socket::session`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use wirebird::extract::{Data, EventContext, EventName};
+/// use wirebird::{Error, Server, Socket};
+///
+/// #[derive(Default)]
+/// struct Chat {
+///     messages: AtomicUsize,
+/// }
+///
+/// #[wirebird::namespace]
+/// impl Chat {
+///     async fn on_join(&self, socket: Socket, Data(room): Data<String>) -> Result<(), Error> {
+///         Ok(socket.join(room)?)
+///     }
+///
+///     async fn on_say(&self, socket: Socket, Data((room, text)): Data<(String, String)>) -> Result<(), Error> {
+///         self.messages.fetch_add(1, Ordering::Relaxed);
+///         Ok(socket.to(room).emit("said", text)?)
+///     }
+///
+///     #[event("how many?")]
+///     async fn count(&self) -> usize {
+///         self.messages()
+///     }
+///
+///     #[fallback]
+///     async fn unknown(&self, event: EventName) -> String {
+///         format!("no idea what {event} is")
+///     }
+///
+///     async fn on_error(&self, error: Error, event: EventContext) -> String {
+///         format!("{} failed: {error}", event.event())
+///     }
+///
+///     fn messages(&self) -> usize {
+///         self.messages.load(Ordering::Relaxed)
+///     }
+/// }
+///
+/// let (io, chat) = (Server::new(), Arc::new(Chat::default()));
+/// io.register("/chat", chat.clone());
+/// assert_eq!(chat.messages(), 0);
+/// ```
+///
+/// What cannot be a handler does not compile: a method that is not async,
+///
+/// ```compile_fail
+/// struct Chat;
+/// #[wirebird::namespace]
+/// impl Chat {
+///     fn on_say(&self) {}
+/// }
+/// ```
+///
+/// a reserved name,
+///
+/// ```compile_fail
+/// struct Chat;
+/// #[wirebird::namespace]
+/// impl Chat {
+///     async fn on_disconnecting(&self) {}
+/// }
+/// ```
+///
+/// an argument that is no extractor of this kind of handler.
+///
+/// ```compile_fail
+/// struct Chat;
+/// #[wirebird::namespace]
+/// impl Chat {
+///     async fn on_connect(&self, text: wirebird::extract::Data<String>) {}
+/// }
+/// ```
+pub use wirebird_macros::namespace;
+
+/// Names a function as the handler of an event: the event is called as the function, or as the attribute says
+/// (`#[wirebird::event("any name")]`). [`Namespace::add`] registers it.
+///
+/// ```
+/// use wirebird::{Server, extract::Data};
+///
+/// #[wirebird::event]
+/// async fn shout(Data(text): Data<String>) -> String {
+///     text.to_uppercase()
+/// }
+///
+/// let io = Server::new();
+/// io.add(shout);
+/// io.of("/other").on("cry", shout); // it is a handler like any other
+/// ```
+///
+/// The name stands for a value then, not for a function that can be called. On a method the attribute is part of
+/// [`namespace`](macro@namespace).
+pub use wirebird_macros::event;
 
 /// Plain Engine.IO: sessions, transports, options.
 pub use wirebird_engine as engine;

@@ -19,6 +19,7 @@ use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::handlers::Handlers;
 use crate::id::SocketId;
+use crate::named::NamedHandler;
 use crate::operator::Operator;
 use crate::options::Concurrency;
 use crate::room::{IntoRooms, Room};
@@ -133,6 +134,11 @@ impl Namespace {
     pub fn on<M>(&self, event: impl Into<String>, handler: impl EventHandler<M>) -> &Self {
         self.inner.handlers.set_event(event.into(), handler);
         self
+    }
+
+    /// Handles the event that the handler is named for: see [`event`](macro@crate::event).
+    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+        self.on(H::EVENT, handler)
     }
 
     /// Removes the handler of an event; returns whether there was one.

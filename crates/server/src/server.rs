@@ -20,6 +20,7 @@ use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::layer::{Layer, NotFound, Service};
+use crate::named::NamedHandler;
 use crate::namespace::Namespace;
 use crate::socket::Socket;
 
@@ -67,6 +68,28 @@ impl Server {
 
     /// Hands a namespace to a value, and opens it to clients: `io.register("/chat", Chat::new())`. Pass an `Arc` to keep
     /// the value for use elsewhere.
+    ///
+    /// ```
+    /// use wirebird::{Namespace, Server, Socket, extract::Data};
+    ///
+    /// struct Chat {
+    ///     greeting: String,
+    /// }
+    ///
+    /// #[wirebird::namespace]
+    /// impl Chat {
+    ///     async fn on_connect(&self, socket: Socket) -> Result<(), wirebird::Error> {
+    ///         Ok(socket.emit("greeting", &self.greeting)?)
+    ///     }
+    ///
+    ///     async fn on_say(&self, namespace: Namespace, Data(text): Data<String>) -> Result<(), wirebird::Error> {
+    ///         Ok(namespace.emit("said", text)?)
+    ///     }
+    /// }
+    ///
+    /// let io = Server::new();
+    /// io.register("/chat", Chat { greeting: "hello".into() });
+    /// ```
     pub fn register(&self, namespace: impl AsRef<str>, handlers: impl NamespaceHandlers) -> Namespace {
         let namespace = self.of(namespace);
         namespace.register(handlers);
@@ -360,6 +383,11 @@ impl AnyNamespace {
     pub fn on<M>(&self, event: impl Into<String>, handler: impl EventHandler<M>) -> &Self {
         self.core.any_namespace.set_event(event.into(), handler);
         self
+    }
+
+    /// As [`Namespace::add`].
+    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+        self.on(H::EVENT, handler)
     }
 
     /// As [`Namespace::fallback`].
