@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cors::Cors;
 use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
+use crate::http::ClientFiles;
 use crate::id::{IdGenerator, RandomIds};
 
 /// What counts as for ever: longer times would overflow the clock.
@@ -14,6 +15,9 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Finds the peer's address in a request's extensions.
 pub type FindPeer = Arc<dyn Fn(&http::Extensions) -> Option<std::net::SocketAddr> + Send + Sync>;
+
+/// Adds headers to a response, given the request.
+pub type AddHeaders = Arc<dyn Fn(&mut http::HeaderMap, &http::request::Parts) + Send + Sync>;
 
 /// Options of an engine. Start from [`Config::default`] and change fields.
 ///
@@ -55,6 +59,12 @@ pub struct Config {
     pub peer_addr: Option<FindPeer>,
     /// Decides whether a session may be opened. Default everybody's.
     pub gate: Option<Arc<dyn Gate>>,
+    /// Adds headers to every response. Default none.
+    pub headers: Option<AddHeaders>,
+    /// Adds headers to the response that opens a session. Default none.
+    pub initial_headers: Option<AddHeaders>,
+    /// The files of the JavaScript client, served beside the endpoint. Default none.
+    pub client: Option<Arc<ClientFiles>>,
     /// What may be queued for one client.
     pub send_queue: SendQueue,
     /// The runtime that drives timers and runs what waits. Default: that of the first request.
@@ -83,6 +93,9 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             peer_addr: None,
             gate: None,
+            headers: None,
+            initial_headers: None,
+            client: None,
             send_queue: SendQueue::default(),
             runtime: None,
             ids: Arc::new(RandomIds::default()),
@@ -144,6 +157,9 @@ impl Config {
             cookie.validate()?;
         }
         self.cors.validate()?;
+        if let Some(files) = &self.client {
+            files.validate()?;
+        }
         Ok(self)
     }
 

@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::engine::guard;
 use crate::gate::Decision;
 use crate::handshake::Forwarded;
+use crate::refusal::Cause;
 
 /// Which origins may connect. A request without an `Origin` header is always allowed: it does not come from a
 /// browser's cross-origin page.
@@ -85,13 +86,6 @@ pub(crate) struct CorsHeaders {
     vary: bool,
 }
 
-/// The origin is not one of those allowed.
-#[derive(Debug)]
-pub(crate) struct OriginRefused {
-    pub(crate) origin: String,
-    pub(crate) expected: String,
-}
-
 impl Cors {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let Origins::List(list) = &self.origins else { return Ok(()) };
@@ -110,7 +104,7 @@ impl Cors {
         authority: Option<&str>,
         secure: bool,
         forwarded: Option<&Forwarded>,
-    ) -> Result<CorsHeaders, OriginRefused> {
+    ) -> Result<CorsHeaders, Cause> {
         let origin = headers.get(header::ORIGIN).filter(|_| !matches!(self.origins, Origins::Disabled));
         let Some(origin) = origin else { return Ok(CorsHeaders::without_origin(self)) };
         let text = String::from_utf8_lossy(origin.as_bytes()).into_owned();
@@ -139,7 +133,7 @@ impl Cors {
         if allowed {
             Ok(CorsHeaders { origin: Some(origin.clone()), credentials: self.credentials, vary: true })
         } else {
-            Err(OriginRefused { origin: text, expected })
+            Err(Cause::Origin { origin: text, expected })
         }
     }
 

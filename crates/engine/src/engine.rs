@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use http::request::Parts;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -22,6 +21,7 @@ use crate::id::Id;
 use crate::message::{Message, Outgoing};
 use crate::queue::Item;
 use crate::reason::CloseReason;
+use crate::refusal::{Cause, Refusal};
 use crate::session::{Link, Session};
 use crate::timer::{Closed, Expire, Millis, Timers};
 use crate::transport::Transport;
@@ -54,20 +54,6 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// A request that was refused, for logs and metrics.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Refusal<'a> {
-    /// The HTTP status of the answer.
-    pub status: http::StatusCode,
-    /// The Engine.IO error code, if there is one for it.
-    pub code: Option<u8>,
-    /// What is wrong, in words for the operator.
-    pub message: &'a str,
-    /// The request.
-    pub parts: &'a Parts,
-}
-
 /// An Engine.IO server. Cheap to clone; making one starts nothing.
 #[derive(Clone)]
 pub struct Engine {
@@ -88,8 +74,8 @@ pub(crate) struct Shared {
     emptied: Notify,
     told_to_close: Notify,
     dropped: AtomicU64,
-    /// What was refused and logged, and when, so that a flood of it is not a flood of logs.
-    pub(crate) logged: Mutex<Vec<(String, Instant)>>,
+    /// What was logged, and when, so that a flood of it is not a flood of logs.
+    pub(crate) logged: Mutex<Vec<(String, Millis)>>,
 }
 
 impl Engine {
@@ -247,7 +233,7 @@ impl Engine {
         link: Link,
         first: Option<Item>,
     ) -> Option<Arc<Session>> {
-        if self.is_closing() || self.is_full() {
+        if self.takes_no_more().is_some() {
             return None;
         }
         if self.shared.config.runtime.is_some() {
@@ -292,6 +278,14 @@ impl Engine {
     /// Whether there are as many sessions as are allowed.
     pub(crate) fn is_full(&self) -> bool {
         self.shared.config.max_sessions.is_some_and(|max| self.session_count() >= max)
+    }
+
+    /// Why no session is opened any more, if so.
+    pub(crate) fn takes_no_more(&self) -> Option<Cause> {
+        if self.is_closing() {
+            return Some(Cause::Closing);
+        }
+        self.is_full().then_some(Cause::Full)
     }
 
     /// Whether the engine has been told to close.
@@ -390,7 +384,13 @@ impl Shared {
     /// Tells the layer above of a session, unless that has ended already.
     /// Tells the layer above of a new session; `false` when it has ended already, and there is nothing to tell.
     pub(crate) fn announce(&self, session: &Arc<Session>) -> bool {
-        tracing::debug!(target: "wirebird::engineio", transport = %session.transport(), "session opened");
+        tracing::debug!(
+            target: "wirebird::engineio",
+            sid = session.id().hint(),
+            transport = %session.transport(),
+            peer = session.handshake().peer_addr().map(tracing::field::display),
+            "session opened"
+        );
         session.announce()
     }
 

@@ -34,6 +34,11 @@ impl Id {
         Some(Self { len: text.len() as u8, bytes })
     }
 
+    /// As much of a session's id as may be logged.
+    pub(crate) fn hint(&self) -> &str {
+        hint(self.as_str())
+    }
+
     /// The identifier as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
@@ -54,8 +59,13 @@ impl fmt::Display for Id {
 
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Id({:.4}…)", self.as_str())
+        write!(f, "Id({}…)", self.hint())
     }
+}
+
+/// As much of a session's id as may be shown: enough to find it again in a log, too little to guess the rest.
+pub(crate) fn hint(id: &str) -> &str {
+    id.char_indices().nth(4).map_or(id, |(end, _)| &id[..end])
 }
 
 /// Makes identifiers. Those of sessions must be unguessable and never repeat.

@@ -114,7 +114,7 @@ impl Drop for Poll {
             // The session does not need it any more.
             Link::Stream(_) | Link::Closed(_) => return,
         }
-        tracing::debug!(target: "wirebird::engineio", "the client aborted its poll");
+        tracing::debug!(target: "wirebird::engineio", sid = self.session.id().hint(), "the client aborted its poll");
         self.session.close_elsewhere(CloseReason::TransportError);
     }
 }
@@ -155,9 +155,12 @@ impl Post {
         if !on_polling {
             return false;
         }
-        let Ok(mut packets) = decode_payload(body) else {
-            session.close_undecodable();
-            return false;
+        let mut packets = match decode_payload(body) {
+            Ok(packets) => packets,
+            Err(error) => {
+                session.close_undecodable(&error);
+                return false;
+            }
         };
         std::future::poll_fn(|cx| {
             if session.waits_to_read(cx.waker()) {
@@ -221,8 +224,7 @@ fn hand_over(session: &Arc<Session>, packets: &mut PayloadPackets) -> Handed {
         match packet {
             Ok(packet) => session.receive(packet),
             Err(error) => {
-                tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet in a POST, closing");
-                session.close_undecodable();
+                session.close_undecodable(&error);
                 return Handed::Invalid;
             }
         }
@@ -240,7 +242,8 @@ impl Drop for Post {
     fn drop(&mut self) {
         if !self.done {
             self.session.core.lock().posting = false;
-            tracing::debug!(target: "wirebird::engineio", "the client aborted its POST");
+            let sid = self.session.id();
+            tracing::debug!(target: "wirebird::engineio", sid = sid.hint(), "the client aborted its POST");
             self.session.close_elsewhere(CloseReason::TransportError);
         }
     }

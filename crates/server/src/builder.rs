@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Extensions;
+use http::request::Parts;
+use http::{Extensions, HeaderMap};
+use wirebird_engine::http::ClientFiles;
 use wirebird_engine::{
     Config, ConfigError, Cookie, Cors, Decision, Engine, Gate, Handshake, IdGenerator, OriginCheck, Origins,
-    SendQueue, Transports, TrustedProxies,
+    Refusal, SendQueue, Transports, TrustedProxies,
 };
 
 use crate::adapter::{Adapter, Local};
@@ -196,6 +198,72 @@ impl Builder {
     /// As [`Builder::allow_request`], answered by a token.
     pub fn gate(mut self, gate: impl Gate) -> Self {
         self.engine.gate = Some(Arc::new(gate));
+        self
+    }
+
+    /// Is called for every request that is refused before a session exists for it, or that its session does not take:
+    /// with the status, code and message of the answer, the cause, and the request. For logs and metrics.
+    ///
+    /// ```
+    /// let io = wirebird::Server::builder()
+    ///     .on_connection_error(|refusal| {
+    ///         eprintln!("{} {}: {}", refusal.parts.method, refusal.parts.uri.path(), refusal.cause);
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn on_connection_error<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&Refusal<'_>) + Send + Sync + 'static,
+    {
+        self.options.on_connection_error = Some(Arc::new(hook));
+        self
+    }
+
+    /// Adds headers to every response of the server, refusals included. They take the place of the server's own; `Vary`
+    /// and `Set-Cookie` grow. Headers of the framing (`Content-Length`, `Connection`, `Content-Type` …) are the server's:
+    /// those that the hook sets are dropped with a warning. Without the hook, usual requests are answered faster.
+    ///
+    /// ```
+    /// use http::HeaderValue;
+    ///
+    /// let io = wirebird::Server::builder()
+    ///     .headers(|headers, _request| {
+    ///         headers.insert("x-served-by", HeaderValue::from_static("host-7"));
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn headers<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static,
+    {
+        self.engine.headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// As [`Builder::headers`], for the response that opens a connection alone: the place for cookies of your own.
+    pub fn initial_headers<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static,
+    {
+        self.engine.initial_headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// Serves the JavaScript client beside the endpoint, as `/socket.io/socket.io.js` and under the other names that
+    /// Node's server has for it, with an `ETag`. The client is not part of this crate: give the content of one file, or
+    /// all files by [`ClientFiles`]. Default none.
+    ///
+    /// ```no_run
+    /// use wirebird::{ClientFiles, Server};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let files = ClientFiles::from_dir("node_modules/socket.io-client/dist")?;
+    /// let io = Server::builder().serve_client(files).build();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn serve_client(mut self, files: impl Into<ClientFiles>) -> Self {
+        self.engine.client = Some(Arc::new(files.into()));
         self
     }
 

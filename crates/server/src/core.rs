@@ -324,5 +324,8 @@ impl Handler for Core {
         if let Some(observer) = &self.observer {
             guard("observer", || observer.refused(refusal));
         }
+        if let Some(hook) = &self.options.on_connection_error {
+            guard("on_connection_error", || hook(refusal));
+        }
     }
 }

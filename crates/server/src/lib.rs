@@ -81,6 +81,7 @@
 //! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
 //! | keep values for a client | [`Socket::session`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
+//! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | speak another format than JSON on the wire | [`parser`], [`Builder::parser`] |
@@ -282,9 +283,10 @@ pub use wirebird_macros::event;
 
 /// Plain Engine.IO: sessions, transports, options.
 pub use wirebird_engine as engine;
+pub use wirebird_engine::http::ClientFiles;
 pub use wirebird_engine::{
-    ConfigError, Cookie, Cors, Handshake, Origins, Overflow, PeerAddr, SendQueue, TransportKind, Transports,
-    TrustedProxies,
+    ConfigError, Cookie, Cors, Handshake, Origins, Overflow, PeerAddr, Refusal, SendQueue, TransportKind,
+    Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
 pub use wirebird_proto::value::{Map, Value};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::LoadLimit;
-use wirebird_engine::{Handshake, Millis};
+use wirebird_engine::{Handshake, Millis, Refusal};
 
 pub(crate) struct Options {
     pub(crate) namespaces: Accept,
@@ -25,7 +25,11 @@ pub(crate) struct Options {
     pub(crate) max_total: LoadLimit,
     pub(crate) max_auth: usize,
     pub(crate) shards: usize,
+    pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
 }
+
+/// Is told of refused requests.
+pub(crate) type OnRefusal = dyn Fn(&Refusal<'_>) + Send + Sync;
 
 impl Default for Options {
     fn default() -> Self {
@@ -45,6 +49,7 @@ impl Default for Options {
             max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },
             max_total: LoadLimit { events: 1_000_000, bytes: 1 << 30 },
             max_auth: 64 << 10,
+            on_connection_error: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -40,6 +40,11 @@ impl Encoding {
         self.format.is_some() && body.len() >= self.threshold
     }
 
+    /// Whether the body is to be sent as gzip.
+    pub(super) fn gzips(self, body: &Bytes) -> bool {
+        self.format == Some(Format::Gzip) && self.compresses(body)
+    }
+
     /// The body to send and its `Content-Encoding`, if any.
     pub(crate) fn apply(self, body: Bytes) -> (Bytes, Option<&'static str>) {
         let Some(format) = self.format.filter(|_| self.compresses(&body)) else { return (body, None) };

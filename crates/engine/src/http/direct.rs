@@ -17,13 +17,13 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::body::LINGER;
 use super::compress::Encoding;
 use super::head::{self, Head, Scan};
-use super::respond::Refused;
 use super::serve::{HEADER_TIMEOUT, MAX_HEAD};
-use super::{Reply, Step, begin, find_peer, is_endpoint, refuse};
+use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
-use crate::polling::{self, Post};
+use crate::polling::{self, Misuse, Post};
 use crate::read_buffer;
+use crate::refusal::Cause;
 use crate::stream::WebSocket;
 
 /// Bytes read at once.
@@ -76,7 +76,7 @@ enum Incoming {
     Poll(polling::Poll, Reply),
     Post(Post, Reply, Upload),
     /// What has been looked at, and is refused.
-    Refused(Box<Parts>, Box<Refused>, Upload),
+    Refused(Box<Parts>, Box<Cause>, Upload),
     /// What has to be looked at more closely.
     Other(Box<Parts>, Upload),
 }
@@ -102,11 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             match incoming {
                 Incoming::Poll(poll, reply) => self.poll(poll, reply).await?,
                 Incoming::Post(post, reply, upload) => self.post(post, reply, upload).await?,
-                Incoming::Refused(mut parts, refused, upload) => {
+                Incoming::Refused(mut parts, cause, upload) => {
                     parts.extensions = known.clone();
                     find_peer(engine, &mut parts);
                     let response =
-                        refuse(engine, &parts, &refused, &CorsHeaders::without_origin(&engine.config().cors));
+                        refuse(engine, &parts, &cause, &CorsHeaders::without_origin(&engine.config().cors));
                     self.respond(&response).await?;
                     self.pass_over(upload.unread()).await?;
                 }
@@ -306,15 +306,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 /// Looks at a request: most are polls and POSTs of which nothing but the session matters. `None` when it is unusual.
 fn look(engine: &Engine, head: &Head<'_>, upload: Upload) -> Option<Incoming> {
     let config = engine.config();
-    let asked =
-        head.polled_session().filter(|_| config.transports.polling && upload.length <= config.max_payload);
+    let usual = config.transports.polling && config.headers.is_none() && upload.length <= config.max_payload;
+    // The path of a file of the client is longer.
+    let endpoint = head.path.len() <= config.path.len() + 1;
+    let asked = head.polled_session().filter(|_| usual && endpoint);
     let Some(session) = asked.and_then(|id| engine.session(id)) else {
         return Some(Incoming::Other(Box::new(head.parts()?), upload));
     };
-    if !session.check_heartbeat() {
-        return Some(Incoming::Refused(Box::new(head.parts()?), Box::new(Refused::SESSION), upload));
-    }
-    let misuse = if head.method == Method::GET {
+    let misuse = if !session.check_heartbeat() {
+        Misuse::Gone
+    } else if head.method == Method::GET {
         match polling::Poll::begin(&session) {
             Ok(poll) => {
                 let encoding = Encoding::negotiate(config, head.accept_encoding);
@@ -331,7 +332,7 @@ fn look(engine: &Engine, head: &Head<'_>, upload: Upload) -> Option<Incoming> {
             Err(misuse) => misuse,
         }
     };
-    Some(Incoming::Refused(Box::new(head.parts()?), Box::new(misuse.into()), upload))
+    Some(Incoming::Refused(Box::new(head.parts()?), Box::new(refused_by(misuse, &session)), upload))
 }
 
 /// The time that the head of a request may take, idle time before it included. The timer is not set anew for each

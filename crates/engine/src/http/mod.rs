@@ -4,10 +4,13 @@
 //! [`serve`] drives it for hyper, and for everything built on hyper.
 
 mod body;
+mod client;
 mod compress;
 mod date;
 mod direct;
 mod head;
+mod hooks;
+mod log;
 mod respond;
 mod rewind;
 mod serve;
@@ -21,16 +24,19 @@ use http::{Method, Response, StatusCode};
 use wirebird_proto::websocket;
 
 use crate::cors::CorsHeaders;
-use crate::engine::{Engine, Refusal, guard};
+use crate::engine::{Engine, guard};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
 use crate::polling::{Misuse, Poll, Post};
+use crate::refusal::{Cause, Refusal};
 use crate::session::Session;
 use crate::stream::WebSocket;
 use crate::transport::TransportKind;
-use respond::Refused;
+use hooks::Extra;
 
-pub(crate) use respond::log_too_large;
+pub use client::ClientFiles;
+
+pub(crate) use log::{is_news, too_large as log_too_large};
 pub use serve::{Fallback, FallbackBody, Listener, full, handle, not_found, serve};
 
 /// What a request's head asks for.
@@ -54,11 +60,20 @@ pub struct Reply {
     encoding: compress::Encoding,
     accept: Option<HeaderValue>,
     cookie: Option<HeaderValue>,
+    extra: Extra,
 }
 
-/// Whether a request's path is the engine's own: the configured one, with or without a slash at its end.
+/// Whether a request's path is the engine's own: the configured one, with or without a slash at its end, or that of a
+/// file of the client that is served.
 pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
-    path.strip_suffix('/').unwrap_or(path) == engine.config().path
+    path.strip_suffix('/').unwrap_or(path) == engine.config().path || client_file(engine, path).is_some()
+}
+
+/// The files of the client, and which of them has this path.
+fn client_file<'a>(engine: &'a Engine, path: &'a str) -> Option<(&'a ClientFiles, &'a str)> {
+    let files = engine.config().client.as_ref()?;
+    let name = path.strip_prefix(&engine.config().path)?.strip_prefix('/')?;
+    files.has(name).then_some((files, name))
 }
 
 /// Checks a request that opens a connection which is not HTTP from then on, such as a WebTransport: the path, the origin,
@@ -67,50 +82,66 @@ pub fn is_endpoint(engine: &Engine, path: &str) -> bool {
 /// # Errors
 /// The answer, when it is refused.
 pub async fn admit(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Response<Bytes>> {
-    if !is_endpoint(engine, parts.uri.path()) {
+    if !is_endpoint(engine, parts.uri.path()) || client_file(engine, parts.uri.path()).is_some() {
         return Err(not_found());
     }
-    let cors = check_origin(engine, parts).await?;
-    admitted(engine, parts).await.map_err(|refused| refuse(engine, parts, &refused, &cors))
+    find_peer(engine, parts);
+    let (cause, cors) = match check_origin(engine, parts).await {
+        Ok(cors) => match admitted(engine, parts).await {
+            Ok(handshake) => return Ok(handshake),
+            Err(cause) => (cause, cors),
+        },
+        Err(cause) => (cause, CorsHeaders::refused()),
+    };
+    Err(refuse(engine, parts, &cause, &cors))
 }
 
 /// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
 pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
+    find_peer(engine, parts);
+    let extra = Extra::ask(engine, engine.config().headers.as_ref(), parts);
+    let mut step = check(engine, parts).await;
+    match &mut step {
+        Step::Respond(response) => extra.apply(response.headers_mut()),
+        Step::Poll(_, reply) | Step::Post(_, reply) | Step::WebSocket(_, reply) => reply.extra.add(extra),
+    }
+    step
+}
+
+async fn check(engine: &Engine, parts: &mut Parts) -> Step {
+    let file = client_file(engine, parts.uri.path());
     let cors = match check_origin(engine, parts).await {
         Ok(cors) => cors,
-        Err(response) => return Step::Respond(response),
+        // Scripts are there for all; a page that may not read them is not told that it may.
+        Err(_) if file.is_some() => CorsHeaders::refused(),
+        Err(cause) => return Step::Respond(refuse(engine, parts, &cause, &CorsHeaders::refused())),
     };
     if parts.method == Method::OPTIONS {
         return Step::Respond(respond::preflight(engine, &parts.headers, &cors));
     }
     let accept_encodings = parts.headers.get_all(header::ACCEPT_ENCODING).iter();
     let accept_encodings = accept_encodings.filter_map(|value| value.to_str().ok());
-    let reply = Reply {
-        cors: cors.clone(),
-        encoding: compress::Encoding::negotiate(engine.config(), accept_encodings),
-        accept: None,
-        cookie: None,
-    };
+    let encoding = compress::Encoding::negotiate(engine.config(), accept_encodings);
+    if let Some((files, name)) = file {
+        let mut response = files.respond(name, &parts.method, &parts.headers, encoding);
+        cors.apply(response.headers_mut());
+        return Step::Respond(response);
+    }
+    let reply = Reply { cors: cors.clone(), encoding, accept: None, cookie: None, extra: Extra::default() };
     match route(engine, parts, reply).await {
         Ok(step) => step,
-        Err(refused) => Step::Respond(refuse(engine, parts, &refused, &cors)),
+        Err(cause) => Step::Respond(refuse(engine, parts, &cause, &cors)),
     }
 }
 
-/// What the origin of a request means for its answer, or the answer that refuses it.
-async fn check_origin(engine: &Engine, parts: &mut Parts) -> Result<CorsHeaders, Response<Bytes>> {
-    find_peer(engine, parts);
+/// What the origin of a request means for its answer.
+async fn check_origin(engine: &Engine, parts: &Parts) -> Result<CorsHeaders, Cause> {
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
     let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
     let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
     let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
     let authority = parts.uri.authority().map(|a| a.as_str().to_owned());
-    let checked =
-        engine.config().cors.check(&parts.headers, authority.as_deref(), secure, forwarded.as_ref()).await;
-    checked.map_err(|refused| {
-        respond::log_origin(engine, &refused);
-        refuse(engine, parts, &Refused::ORIGIN, &CorsHeaders::refused())
-    })
+    engine.config().cors.check(&parts.headers, authority.as_deref(), secure, forwarded.as_ref()).await
 }
 
 /// Asks the application where the request comes from, if the listener has not said so.
@@ -122,15 +153,15 @@ fn find_peer(engine: &Engine, parts: &mut Parts) {
     }
 }
 
-async fn route(engine: &Engine, parts: &mut Parts, reply: Reply) -> Result<Step, Refused> {
+async fn route(engine: &Engine, parts: &mut Parts, reply: Reply) -> Result<Step, Cause> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     if parts.method != Method::GET && parts.method != Method::POST {
-        return Err(if query.sid.is_some() { Refused::METHOD } else { Refused::HANDSHAKE_METHOD });
+        return Err(if query.sid.is_some() { Cause::Method } else { Cause::HandshakeMethod });
     }
-    let transport = query.transport(engine).ok_or(Refused::TRANSPORT)?;
+    let Some(transport) = query.transport(engine) else { return Err(Cause::Transport(query.transport)) };
     match &query.sid {
         Some(sid) => {
-            let session = engine.session(sid).ok_or(Refused::SESSION)?;
+            let session = engine.session(sid).ok_or_else(|| Cause::Session(sid.clone()))?;
             with_session(engine, parts, transport, session, reply)
         }
         None => open(engine, parts, transport, &query, reply).await,
@@ -176,47 +207,56 @@ async fn open(
     transport: TransportKind,
     query: &Query,
     reply: Reply,
-) -> Result<Step, Refused> {
+) -> Result<Step, Cause> {
     if parts.method != Method::GET {
-        return Err(Refused::HANDSHAKE_METHOD);
+        return Err(Cause::HandshakeMethod);
     }
     let accept = match transport {
-        TransportKind::WebSocket => Some(websocket::accept(parts).map_err(|_| Refused::REQUEST)?),
+        TransportKind::WebSocket => Some(websocket::accept(parts).map_err(Cause::WebSocket)?),
         TransportKind::Polling | TransportKind::WebTransport => None,
     };
     if query.version.as_deref() != Some("4") {
-        respond::log_version(engine, query.version.as_deref());
-        return Err(Refused::VERSION);
+        return Err(Cause::Version(query.version.clone()));
     }
+    let initial = engine.config().initial_headers.as_ref();
+    // The hook sees the request whole, and is asked only when the session is to be opened.
+    let kept = initial.map(|_| parts.extensions.clone());
     let handshake = admitted(engine, parts).await?;
+    if let Some(kept) = kept {
+        parts.extensions = kept;
+    }
+    let extra = Extra::ask(engine, initial, parts);
     let secure = handshake.is_secure();
+    let unopened = || engine.takes_no_more().unwrap_or(Cause::NoId);
     if let Some(accept) = accept {
-        let id = engine.next_id().ok_or(Refused::CLOSING)?;
+        let id = engine.next_id().ok_or_else(unopened)?;
         let cookie = cookie(engine, id, secure);
-        let reply = Reply { accept: Some(accept), cookie, ..reply };
+        let reply = Reply { accept: Some(accept), cookie, extra, ..reply };
         return Ok(Step::WebSocket(WebSocket::new(engine.clone(), handshake, id), reply));
     }
-    let (session, body) = engine.open_polling(handshake).ok_or(Refused::CLOSING)?;
-    let mut response = reply.poll(body.into());
-    if let Some(cookie) = cookie(engine, session.id(), secure) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(Step::Respond(response))
+    let (session, body) = engine.open_polling(handshake).ok_or_else(unopened)?;
+    let reply = Reply { cookie: cookie(engine, session.id(), secure), extra, ..reply };
+    Ok(Step::Respond(reply.poll(body.into())))
 }
 
 /// The request as it is kept, if a session may be opened for it.
-async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Refused> {
-    if engine.is_closing() || engine.is_full() {
-        return Err(Refused::CLOSING);
+async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Cause> {
+    if let Some(cause) = engine.takes_no_more() {
+        return Err(cause);
     }
     if head_length(parts) > engine.config().max_head {
-        return Err(Refused::HEAD_TOO_LARGE);
+        return Err(Cause::HeadTooLarge);
     }
+    let peer = parts.extensions.get::<PeerAddr>().copied();
     let handshake = Arc::new(Handshake::new(parts, &engine.config().trusted_proxies));
     if let Some(gate) = &engine.config().gate {
         let (decision, pending) = crate::gate::Decision::new();
         guard(|| gate.check(handshake.clone(), decision));
-        pending.decided().await.map_err(Refused::forbidden)?;
+        if let Err(message) = pending.decided().await {
+            // Whoever is told of the refusal is told whose it is.
+            peer.map(|peer| parts.extensions.insert(peer));
+            return Err(Cause::Forbidden(message));
+        }
     }
     Ok(handshake)
 }
@@ -232,11 +272,11 @@ fn with_session(
     transport: TransportKind,
     session: Arc<Session>,
     reply: Reply,
-) -> Result<Step, Refused> {
+) -> Result<Step, Cause> {
     if transport == TransportKind::WebSocket {
-        let accept = websocket::accept(parts).map_err(|_| Refused::REQUEST)?;
-        if parts.method != Method::GET || !engine.config().upgrades() {
-            return Err(Refused::REQUEST);
+        let accept = websocket::accept(parts).map_err(Cause::WebSocket)?;
+        if !engine.config().upgrades() {
+            return Err(Cause::NoUpgrades);
         }
         return Ok(Step::WebSocket(
             WebSocket::upgrading(engine.clone(), session),
@@ -245,24 +285,24 @@ fn with_session(
     }
     // A request that wants to become a WebSocket is never a poll.
     if websocket::is_upgrade(&parts.headers) {
-        return Err(Refused::REQUEST);
+        return Err(Cause::UpgradeOnPolling);
     }
+    let misused = |misuse| refused_by(misuse, &session);
     if !session.check_heartbeat() {
-        return Err(Refused::SESSION);
+        return Err(misused(Misuse::Gone));
     }
     if parts.method == Method::GET {
-        return Ok(Step::Poll(Poll::begin(&session)?, reply));
+        return Ok(Step::Poll(Poll::begin(&session).map_err(misused)?, reply));
     }
-    let post = Post::begin(&session)?;
+    let post = Post::begin(&session).map_err(misused)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if content_type.is_some_and(|t| t.starts_with(b"application/octet-stream")) {
         // Dropping the POST ends the session.
-        return Err(Refused::EMPTY);
+        return Err(Cause::BinaryPost);
     }
     if declared_length(&parts.headers).is_some_and(|length| length > engine.config().max_payload as u64) {
         post.give_up();
-        respond::log_too_large(engine, "polling");
-        return Err(Refused::TOO_LARGE);
+        return Err(Cause::BodyTooLarge);
     }
     Ok(Step::Post(post, reply))
 }
@@ -277,25 +317,27 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn refuse(engine: &Engine, parts: &Parts, refused: &Refused, cors: &CorsHeaders) -> Response<Bytes> {
-    tracing::debug!(
-        target: "wirebird::engineio",
-        status = refused.status.as_u16(), message = %refused.message, method = %parts.method, "request refused"
-    );
-    let refusal = Refusal { status: refused.status, code: refused.code, message: &refused.message, parts };
-    engine.shared().tell(|handler| handler.refused(&refusal));
-    let mut response = refused.response();
+fn refuse(engine: &Engine, parts: &Parts, cause: &Cause, cors: &CorsHeaders) -> Response<Bytes> {
+    tell_refused(engine, parts, cause);
+    let mut response = respond::refusal(cause);
     cors.apply(response.headers_mut());
     response
 }
 
-impl From<Misuse> for Refused {
-    fn from(misuse: Misuse) -> Self {
-        match misuse {
-            Misuse::Overlap => Self::EMPTY,
-            Misuse::OtherTransport => Self::REQUEST,
-            Misuse::Gone => Self::SESSION,
-        }
+/// Says, in the log and to the layer above, that a request is refused.
+fn tell_refused(engine: &Engine, parts: &Parts, cause: &Cause) {
+    log::refused(engine, parts, cause);
+    let refusal =
+        Refusal { status: cause.status(), code: cause.code(), message: cause.message(), cause, parts };
+    engine.shared().tell(|handler| handler.refused(&refusal));
+}
+
+/// Why a session does not take a poll or a POST.
+fn refused_by(misuse: Misuse, session: &Session) -> Cause {
+    match misuse {
+        Misuse::Overlap => Cause::Overlap,
+        Misuse::OtherTransport => Cause::OtherTransport,
+        Misuse::Gone => Cause::Session(session.id().to_string()),
     }
 }
 
@@ -312,7 +354,16 @@ impl Reply {
         if let Some(encoding) = encoding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        self.cors.apply(headers);
+        if let Some(cookie) = &self.cookie {
+            headers.append(header::SET_COOKIE, cookie.clone());
+        }
+        self.finish(response)
+    }
+
+    /// Adds what every answer to this request has.
+    fn finish(&self, mut response: Response<Bytes>) -> Response<Bytes> {
+        self.cors.apply(response.headers_mut());
+        self.extra.apply(response.headers_mut());
         response
     }
 
@@ -323,36 +374,38 @@ impl Reply {
             encoding,
             accept: None,
             cookie: None,
+            extra: Extra::default(),
         }
+    }
+
+    /// Whether the answer has no headers but those that most have.
+    fn is_plain(&self) -> bool {
+        !self.cors.names_origin() && self.extra.is_empty() && self.cookie.is_none()
     }
 
     /// The head of [`Reply::poll`], if it is one as most are.
     fn plain_poll(&self, body: &Bytes) -> Option<Vec<u8>> {
-        let plain = !self.cors.names_origin() && !self.encoding.compresses(body);
+        let plain = self.is_plain() && !self.encoding.compresses(body);
         plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.len()))
     }
 
     /// All of [`Reply::posted`] for packets that were taken, if it is one as most are.
     fn plain_posted(&self) -> Option<Vec<u8>> {
-        (!self.cors.names_origin()).then(|| head::of_post(self.cors.varies()))
+        self.is_plain().then(|| head::of_post(self.cors.varies()))
     }
 
     /// The answer to a POST: whether its packets were taken.
     pub fn posted(&self, valid: bool) -> Response<Bytes> {
-        let mut response = if valid {
+        self.finish(if valid {
             respond::text(StatusCode::OK, "text/html", Bytes::from_static(b"ok"))
         } else {
-            Refused::REQUEST.response()
-        };
-        self.cors.apply(response.headers_mut());
-        response
+            respond::bad_request()
+        })
     }
 
     /// The answer to a POST whose body is over the limit. The session goes on.
     pub fn too_large(&self) -> Response<Bytes> {
-        let mut response = Refused::TOO_LARGE.response();
-        self.cors.apply(response.headers_mut());
-        response
+        self.finish(respond::refusal(&Cause::BodyTooLarge))
     }
 
     /// The answer that turns the connection into a WebSocket.
@@ -368,12 +421,13 @@ impl Reply {
         if let Some(cookie) = &self.cookie {
             headers.append(header::SET_COOKIE, cookie.clone());
         }
+        self.extra.apply(headers);
         response
     }
 }
 
 pub(crate) fn not_a_websocket() -> Response<Bytes> {
-    Refused::REQUEST.response()
+    respond::bad_request()
 }
 
 #[cfg(test)]
@@ -390,7 +444,7 @@ mod tests {
             let cors = Cors { origins, ..Cors::default() };
             let encoding = compress::Encoding::negotiate(&config, None);
             let cors = CorsHeaders::without_origin(&cors);
-            let reply = Reply { cors, encoding, accept: None, cookie: None };
+            let reply = Reply { cors, encoding, accept: None, cookie: None, extra: Extra::default() };
             for len in [0, 7, 10, 1000, 123_456] {
                 let body = Bytes::from(vec![b'a'; len]);
                 let plain = reply.plain_poll(&body).unwrap();

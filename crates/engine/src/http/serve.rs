@@ -23,7 +23,8 @@ use super::direct::{self, Next};
 use super::rewind::Rewind;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
-use crate::http::{Step, begin, is_endpoint, log_too_large};
+use crate::http::{Step, begin, is_endpoint, tell_refused};
+use crate::refusal::Cause;
 use crate::stream::WebSocket;
 
 /// How long the listener waits for the head of a request.
@@ -60,7 +61,7 @@ where
                     reply.posted(valid)
                 }
                 Err(BodyError::TooLarge) => {
-                    log_too_large(engine, "polling");
+                    tell_refused(engine, &parts, &Cause::BodyTooLarge);
                     post.finish();
                     reply.too_large()
                 }

@@ -1,5 +1,6 @@
 //! The end of a session: once, with the first reason, and nothing left behind.
 
+use wirebird_proto::engine_io::PacketError;
 use wirebird_proto::websocket::CloseCode;
 
 use super::{DRAIN, Known, Link, Phase, Session};
@@ -24,7 +25,11 @@ impl Session {
     }
 
     /// The client does not speak Engine.IO: it is not told anything more.
-    pub(crate) fn close_undecodable(&self) {
+    pub(crate) fn close_undecodable(&self, error: &PacketError) {
+        tracing::debug!(
+            target: "wirebird::engineio",
+            sid = self.id.hint(), transport = %self.transport(), %error, "undecodable packet, closing"
+        );
         if self.begin_close(CloseReason::ParseError, None, false) {
             self.announce_close(CloseReason::ParseError);
         }
@@ -80,7 +85,7 @@ impl Session {
     }
 
     pub(super) fn announce_close(&self, reason: CloseReason) {
-        tracing::debug!(target: "wirebird::engineio", %reason, "session closed");
+        tracing::debug!(target: "wirebird::engineio", sid = self.id.hint(), %reason, "session closed");
         {
             let mut core = self.core.lock();
             match core.known {

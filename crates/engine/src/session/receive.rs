@@ -15,10 +15,7 @@ impl Session {
     pub fn receive_text(self: &Arc<Self>, text: ByteString) {
         match Packet::decode(text) {
             Ok(packet) => self.receive(packet),
-            Err(error) => {
-                tracing::debug!(target: "wirebird::engineio", %error, "undecodable packet, closing");
-                self.close_undecodable();
-            }
+            Err(error) => self.close_undecodable(&error),
         }
     }
 
@@ -30,7 +27,7 @@ impl Session {
             Packet::Pong(_) => self.pong(),
             Packet::Close => self.close(CloseReason::ClientClose),
             Packet::Ping(_) => {
-                tracing::debug!(target: "wirebird::engineio", "the client sent a ping, closing");
+                tracing::debug!(target: "wirebird::engineio", sid = self.id().hint(), "the client sent a ping, closing");
                 self.close(CloseReason::TransportError);
             }
             _ => {}

@@ -249,6 +249,7 @@ impl Session {
                 let (packets, bytes) = self.queued();
                 tracing::warn!(
                     target: "wirebird::engineio",
+                    peer = self.handshake().peer_addr().map(tracing::field::display),
                     packets, bytes, "the client reads too slowly: its send queue is full, closing it"
                 );
                 self.close_elsewhere(CloseReason::SlowConsumer);

@@ -167,7 +167,10 @@ impl<S: Stream> Connection<S> {
             let decoded = match self.decoder.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    tracing::debug!(target: "wirebird::engineio", %error, "refused WebSocket data, closing");
+                    tracing::debug!(
+                        target: "wirebird::engineio",
+                        sid = self.session.id().hint(), %error, "refused WebSocket data, closing"
+                    );
                     let code = error.close_code();
                     if code == CloseCode::TOO_BIG {
                         log_too_large(&self.session.engine(), "websocket");

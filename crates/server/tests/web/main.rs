@@ -1,0 +1,9 @@
+//! The HTTP side of a server, through the public API: on a socket of its own, as a tower service, and as a layer of an
+//! axum application.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client_files;
+mod hooks;
+mod http;
