@@ -52,8 +52,8 @@ pub(crate) struct Core {
     pub(crate) namespaces: DashMap<ByteString, Arc<NamespaceInner>>,
     /// Handlers for namespaces that have none of their own.
     pub(crate) any_namespace: Handlers,
-    /// The error handler for namespaces without one; only that slot is used.
-    pub(crate) default_error: Handlers,
+    /// The error handler for namespaces without one, and the layers around all event handlers; nothing else of it is used.
+    pub(crate) defaults: Handlers,
     pub(crate) state: Extensions,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
@@ -91,7 +91,7 @@ impl Core {
             shards: Shards::new(options.shards),
             namespaces: DashMap::new(),
             any_namespace: Handlers::default(),
-            default_error: Handlers::default(),
+            defaults: Handlers::default(),
             state,
             observer,
             adapter: OnceLock::new(),

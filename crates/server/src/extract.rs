@@ -118,6 +118,14 @@ impl EventContext {
         self.0.ack.lock().as_ref().is_some_and(AckSender::is_wanted)
     }
 
+    /// Nobody handles the event.
+    pub(crate) fn log_unhandled(&self) {
+        tracing::debug!(
+            target: "wirebird::socketio",
+            nsp = %self.0.socket.0.namespace.name, event = self.event(), "an event without a handler"
+        );
+    }
+
     pub(crate) fn take_ack(&self) -> Option<AckSender> {
         self.0.ack.lock().take()
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::error::{ConnectError, Error};
 use crate::extract::{ConnectContext, DisconnectContext, EventContext, FromContext};
-use crate::packet::Encoded;
+use crate::reply::Reply;
+use crate::settings::Settings;
 use crate::task::BoxFuture;
 
 /// A handler of events: an async function of up to eight [extractors](crate::extract) that returns anything that
@@ -25,7 +26,13 @@ use crate::task::BoxFuture;
 )]
 pub trait EventHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>>;
+    fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>>;
+
+    /// What was said about it beside what it does; asked for once.
+    #[doc(hidden)]
+    fn take_settings(&mut self) -> Settings {
+        Settings::default()
+    }
 }
 
 /// A handler of connections: an async function of up to eight [extractors](crate::extract) that returns `()`, `bool`
@@ -60,30 +67,7 @@ pub trait DisconnectHandler<M>: Send + Sync + 'static {
 )]
 pub trait ErrorHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>>;
-}
-
-/// What is to be acknowledged.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Acknowledgement(pub(crate) Option<Encoded>);
-
-impl Acknowledgement {
-    fn of(value: &impl Serialize, context: &EventContext) -> Result<Self, Error> {
-        if context.wants_ack() { Ok(Self(Some(Encoded::args(value)?))) } else { Ok(Self(None)) }
-    }
-
-    /// As [`Acknowledgement::of`], for a value of which only its serialisation tells whether it is a `Result`: one
-    /// whose error is no [`std::error::Error`], such as a `String`.
-    fn of_value<T: Serialize>(value: &T, context: &EventContext) -> Result<Self, Error> {
-        if !std::any::type_name::<T>().starts_with("core::result::Result<") {
-            return Self::of(value, context);
-        }
-        match Encoded::outcome(value)? {
-            Ok(encoded) => Ok(Self(Some(encoded).filter(|_| context.wants_ack()))),
-            Err(message) => Err(Error::msg(message)),
-        }
-    }
+    fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Reply, Error>>;
 }
 
 /// Marks handlers that return a value.
@@ -134,13 +118,13 @@ macro_rules! handlers {
             Fut::Output: Serialize,
             $($arg: FromContext<EventContext>,)*
         {
-            fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+            fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
                 $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
                     Ok(argument) => argument,
                     Err(error) => return Box::pin(std::future::ready(Err(error))),
                 };)*
                 let future = self($($arg),*);
-                Box::pin(async move { Acknowledgement::of_value(&future.await, &context) })
+                Box::pin(async move { Reply::of_value(&future.await, &context) })
             }
         }
 
@@ -152,7 +136,7 @@ macro_rules! handlers {
             E: Into<Error>,
             $($arg: FromContext<EventContext>,)*
         {
-            fn call(&self, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+            fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
                 $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
                     Ok(argument) => argument,
                     Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -160,7 +144,7 @@ macro_rules! handlers {
                 let future = self($($arg),*);
                 Box::pin(async move {
                     match future.await {
-                        Ok(value) => Acknowledgement::of(&value, &context),
+                        Ok(value) => Reply::of(&value, &context),
                         Err(error) => Err(error.into()),
                     }
                 })
@@ -215,11 +199,6 @@ handlers!(A1, A2, A3, A4, A5, A6);
 handlers!(A1, A2, A3, A4, A5, A6, A7);
 handlers!(A1, A2, A3, A4, A5, A6, A7, A8);
 
-/// An error handler's `()` acknowledges nothing, where an event handler's acknowledges without arguments.
-fn after_error(ack: Acknowledgement) -> Acknowledgement {
-    Acknowledgement(ack.0.filter(|encoded| !encoded.json().is_empty()))
-}
-
 macro_rules! error_handlers {
     ($($context:ident: $type:ty)?) => {
         impl<F, Fut> ErrorHandler<(Returns, Error, $($type)?)> for F
@@ -228,10 +207,10 @@ macro_rules! error_handlers {
             Fut: Future + Send + 'static,
             Fut::Output: Serialize,
         {
-            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
                 $(let $context = context.clone();)?
                 let future = self(error, $($context)?);
-                Box::pin(async move { Acknowledgement::of_value(&future.await, &context).map(after_error) })
+                Box::pin(async move { Reply::of_value(&future.await, &context).map(Reply::after_error) })
             }
         }
 
@@ -242,12 +221,12 @@ macro_rules! error_handlers {
             R: Serialize,
             E: Into<Error>,
         {
-            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Acknowledgement, Error>> {
+            fn call(&self, error: Error, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
                 $(let $context = context.clone();)?
                 let future = self(error, $($context)?);
                 Box::pin(async move {
                     match future.await {
-                        Ok(value) => Acknowledgement::of(&value, &context).map(after_error),
+                        Ok(value) => Reply::of(&value, &context).map(Reply::after_error),
                         Err(error) => Err(error.into()),
                     }
                 })
@@ -260,9 +239,7 @@ error_handlers!();
 error_handlers!(given: EventContext);
 
 /// Handlers without their types.
-pub(crate) type EventFn =
-    Box<dyn Fn(EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
+pub(crate) type EventFn = Box<dyn Fn(EventContext) -> BoxFuture<Result<Reply, Error>> + Send + Sync>;
 pub(crate) type ConnectFn = Box<dyn Fn(ConnectContext) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
 pub(crate) type DisconnectFn = Box<dyn Fn(DisconnectContext) -> BoxFuture<Result<(), Error>> + Send + Sync>;
-pub(crate) type ErrorFn =
-    Box<dyn Fn(Error, EventContext) -> BoxFuture<Result<Acknowledgement, Error>> + Send + Sync>;
+pub(crate) type ErrorFn = Box<dyn Fn(Error, EventContext) -> BoxFuture<Result<Reply, Error>> + Send + Sync>;

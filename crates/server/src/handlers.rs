@@ -2,15 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::error::Error;
+use crate::event_layer::{AnyLayer, EventLayer, Layers};
+use crate::extract::EventContext;
 use crate::handler::{
     ConnectFn, ConnectHandler, DisconnectFn, DisconnectHandler, ErrorFn, ErrorHandler, EventFn, EventHandler,
 };
+use crate::reply::Reply;
+use crate::settings::Settings;
+use crate::task::BoxFuture;
 
 #[derive(Default)]
-pub(crate) struct Handlers(ArcSwap<Table>);
+pub(crate) struct Handlers {
+    table: ArcSwap<Table>,
+    /// Whether the table has layers: cheaper to look at.
+    layered: AtomicBool,
+}
+
+/// The handler of an event, and what was said about it.
+pub(crate) struct EventEntry {
+    handler: EventFn,
+    pub(crate) settings: Settings,
+}
+
+impl EventEntry {
+    pub(crate) fn new<M>(mut handler: impl EventHandler<M>) -> Arc<Self> {
+        let settings = handler.take_settings();
+        Arc::new(Self { handler: Box::new(move |context| handler.call(context)), settings })
+    }
+
+    /// Calls the handler itself, without the layers.
+    pub(crate) fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+        (self.handler)(context)
+    }
+}
 
 #[derive(Default, Clone)]
 pub(crate) struct Table {
@@ -18,23 +47,25 @@ pub(crate) struct Table {
     pub(crate) disconnecting: Option<Arc<DisconnectFn>>,
     pub(crate) disconnect: Option<Arc<DisconnectFn>>,
     pub(crate) error: Option<Arc<ErrorFn>>,
-    pub(crate) fallback: Option<Arc<EventFn>>,
+    pub(crate) fallback: Option<Arc<EventEntry>>,
     /// Few names, and short ones: comparing them is cheaper than hashing.
-    pub(crate) events: BTreeMap<Box<str>, Arc<EventFn>>,
+    pub(crate) events: BTreeMap<Box<str>, Arc<EventEntry>>,
+    /// Around all event handlers.
+    pub(crate) layers: Layers,
     /// The handlers of a value that was registered: for what no function handles.
     pub(crate) class: Option<Arc<Self>>,
 }
 
 impl Table {
     /// The handler of an event, or the one for all others.
-    pub(crate) fn event(&self, name: &str) -> Option<&Arc<EventFn>> {
+    pub(crate) fn event(&self, name: &str) -> Option<&Arc<EventEntry>> {
         self.events.get(name).or(self.fallback.as_ref())
     }
 }
 
 impl Handlers {
     pub(crate) fn table(&self) -> arc_swap::Guard<Arc<Table>> {
-        self.0.load()
+        self.table.load()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -49,7 +80,7 @@ impl Handlers {
     }
 
     pub(crate) fn into_table(self) -> Arc<Table> {
-        self.0.into_inner()
+        self.table.into_inner()
     }
 
     pub(crate) fn set_class(&self, class: Arc<Table>) {
@@ -77,8 +108,8 @@ impl Handlers {
     }
 
     pub(crate) fn set_fallback<M>(&self, handler: impl EventHandler<M>) {
-        let erased: Arc<EventFn> = Arc::new(Box::new(move |context| handler.call(context)));
-        self.change(|table| table.fallback = Some(erased.clone()));
+        let entry = EventEntry::new(handler);
+        self.change(|table| table.fallback = Some(entry.clone()));
     }
 
     pub(crate) fn set_event<M>(&self, name: String, handler: impl EventHandler<M>) {
@@ -92,9 +123,9 @@ impl Handlers {
                 "`on(\"connection\", …)` handles an event of that name; connections are handled by `on_connect`"
             );
         }
-        let erased: Arc<EventFn> = Arc::new(Box::new(move |context| handler.call(context)));
+        let entry = EventEntry::new(handler);
         self.change(|table| {
-            table.events.insert(name.as_str().into(), erased.clone());
+            table.events.insert(name.as_str().into(), entry.clone());
         });
     }
 
@@ -106,8 +137,19 @@ impl Handlers {
         known
     }
 
+    /// Whether [`Table::layers`] are any.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.layered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_layer(&self, layer: impl EventLayer) {
+        let layer: Arc<dyn AnyLayer> = Arc::new(layer);
+        self.change(|table| table.layers.push(layer.clone()));
+        self.layered.store(true, Ordering::Relaxed);
+    }
+
     fn change(&self, change: impl Fn(&mut Table)) {
-        self.0.rcu(|table| {
+        self.table.rcu(|table| {
             let mut table = Table::clone(table);
             change(&mut table);
             table

@@ -76,6 +76,7 @@
 //! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
 //! | handle a namespace with one value that keeps its state | [`namespace`](macro@namespace), [`Server::register`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
+//! | put something around event handlers: checks, rate limits, timing | [`EventLayer`], [`layers`] |
 //! | refuse a client | [`ConnectError`] |
 //! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
 //! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
@@ -114,12 +115,14 @@ mod client;
 mod core;
 mod dispatch;
 mod error;
+mod event_layer;
 pub mod extract;
 mod guard;
 mod handler;
 mod handlers;
 mod id;
 mod layer;
+pub mod layers;
 mod load;
 mod mailbox;
 mod members;
@@ -130,10 +133,12 @@ mod options;
 mod packet;
 pub mod parser;
 mod reason;
+mod reply;
 mod room;
 mod rooms;
 mod router;
 mod server;
+mod settings;
 mod shard;
 mod socket;
 mod task;
@@ -148,6 +153,7 @@ pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };
 pub use error::{AckError, ConnectError, EmitError, Error, RoomError};
+pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
@@ -156,8 +162,10 @@ pub use namespace::Namespace;
 pub use operator::Operator;
 pub use options::{Accept, CheckNamespace, Concurrency};
 pub use reason::DisconnectReason;
+pub use reply::Reply;
 pub use room::{IntoRooms, Room};
 pub use server::{AnyNamespace, Server};
+pub use settings::{Configured, EventHandlerExt};
 pub use socket::{AckHandle, Socket, SocketSession};
 
 pub(crate) use guard::guard;

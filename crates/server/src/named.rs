@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::extract::{EventContext, FromContext};
-use crate::handler::{Acknowledgement, EventHandler};
+use crate::handler::EventHandler;
+use crate::reply::Reply;
 use crate::task::BoxFuture;
 
 /// A handler that is named for its event; [`event`](macro@crate::event) makes one of a function.
@@ -22,7 +23,7 @@ pub struct Named;
 
 /// What an event handler does.
 #[doc(hidden)]
-pub type EventFuture = BoxFuture<Result<Acknowledgement, Error>>;
+pub type EventFuture = BoxFuture<Result<Reply, Error>>;
 
 /// Calls a function as a handler.
 #[doc(hidden)]

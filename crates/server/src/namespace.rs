@@ -15,6 +15,7 @@ use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dispatch::Dispatcher;
 use crate::error::{EmitError, RoomError};
+use crate::event_layer::EventLayer;
 use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::handlers::Handlers;
@@ -162,6 +163,13 @@ impl Namespace {
     /// Hands what no function handles to a value: see [`NamespaceHandlers`]. A second one replaces the first.
     pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
         self.inner.handlers.set_class(HandlerSet::of(handlers));
+        self
+    }
+
+    /// Puts a layer around all event handlers of the namespace, inside the layers that it has already: see
+    /// [`EventLayer`]. It is for the events that come from now on, those without a handler included.
+    pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
+        self.inner.handlers.add_layer(layer);
         self
     }
 

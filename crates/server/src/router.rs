@@ -5,12 +5,14 @@ use std::sync::Arc;
 use crate::core::Core;
 use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent};
 use crate::error::Error;
+use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
-use crate::handler::{Acknowledgement, DisconnectFn, ErrorFn};
+use crate::handler::{DisconnectFn, ErrorFn};
 use crate::handlers::Table;
 use crate::reason::DisconnectReason;
+use crate::reply::Reply;
 use crate::socket::Socket;
-use crate::task;
+use crate::task::{self, BoxFuture};
 
 pub(crate) struct Router;
 
@@ -47,39 +49,37 @@ impl Dispatcher for Router {
     fn event(&self, event: IncomingEvent) {
         let (context, completion) = EventContext::new(event);
         let socket = context.socket().clone();
-        let (core, name) = (&socket.0.core, context.event());
+        let core = &socket.0.core;
         // The namespace's own handler of the event or its fallback, else the same of all namespaces, else that of the
         // value that was registered.
         let own = socket.0.namespace.handlers.table();
         let any;
-        let handler = match own.event(name) {
-            Some(handler) => handler,
+        let handler = match own.event(context.event()) {
+            Some(handler) => Some(handler),
             None => {
                 any = core.any_namespace.table();
-                let of_class = || class(&own, &any)?.event(name);
-                let Some(handler) = any.event(name).or_else(of_class) else {
-                    tracing::debug!(
-                        target: "wirebird::socketio",
-                        nsp = %socket.0.namespace.name, event = name, "an event without a handler"
-                    );
-                    return;
-                };
-                handler
+                any.event(context.event()).or_else(|| class(&own, &any)?.event(context.event()))
             }
         };
-        let call = context.clone();
-        task::start(
-            core.runtime(),
-            span(&socket, name),
-            || handler(call),
-            move |result: Result<_, Error>| match result.flatten() {
-                Ok(ack) => {
-                    acknowledge(&context, ack);
-                    drop(completion);
-                }
-                Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
-            },
-        );
+        let handlers = &socket.0.namespace.handlers;
+        let layered = core.defaults.is_layered()
+            || handlers.is_layered()
+            || handler.is_some_and(|handler| !handler.settings.layers.is_empty());
+        if layered {
+            let next = Next::new(
+                [
+                    core.defaults.table().layers.clone(),
+                    own.layers.clone(),
+                    handler.map(|handler| handler.settings.layers.clone()).unwrap_or_default(),
+                ],
+                handler.cloned(),
+            );
+            run(core, context, completion, |context| next.start(context));
+        } else if let Some(handler) = handler {
+            run(core, context, completion, |context| handler.call(context));
+        } else {
+            context.log_unhandled();
+        }
     }
 
     fn disconnecting(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
@@ -138,6 +138,28 @@ fn leave(
     );
 }
 
+/// Runs what handles an event, and sees to what comes of it.
+fn run(
+    core: &Core,
+    context: EventContext,
+    completion: Completion,
+    handle: impl FnOnce(EventContext) -> BoxFuture<Result<Reply, Error>>,
+) {
+    let call = context.clone();
+    task::start(
+        core.runtime(),
+        span(context.socket(), context.event()),
+        || handle(call),
+        move |result: Result<_, Error>| match result.flatten() {
+            Ok(reply) => {
+                acknowledge(&context, reply);
+                drop(completion);
+            }
+            Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
+        },
+    );
+}
+
 /// What a handler runs in, for logs: the namespace, the event and the socket.
 fn span(socket: &Socket, event: &str) -> tracing::Span {
     tracing::debug_span!(
@@ -146,8 +168,8 @@ fn span(socket: &Socket, event: &str) -> tracing::Span {
     )
 }
 
-fn acknowledge(context: &EventContext, ack: Acknowledgement) {
-    if let Some(encoded) = ack.0
+fn acknowledge(context: &EventContext, reply: Reply) {
+    if let Some(encoded) = reply.into_encoded()
         && let Some(sender) = context.take_ack()
     {
         let _ = sender.send_encoded(encoded);
@@ -158,7 +180,7 @@ fn acknowledge(context: &EventContext, ack: Acknowledgement) {
 fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Option<Completion>) {
     let own = context.socket().0.namespace.handlers.table();
     let of_class = class(&own, &core.any_namespace.table()).and_then(|class| class.error.clone());
-    let handlers = [own.error.clone(), of_class, core.default_error.table().error.clone()];
+    let handlers = [own.error.clone(), of_class, core.defaults.table().error.clone()];
     ask(core, handlers.into_iter().flatten(), context, error, completion);
 }
 

@@ -18,6 +18,7 @@ use wirebird_engine::{Engine, Handshake, memory};
 use crate::builder::Builder;
 use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
+use crate::event_layer::EventLayer;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::layer::{Layer, NotFound, Service};
 use crate::named::NamedHandler;
@@ -105,7 +106,14 @@ impl Server {
     /// Handles the errors and panics of handlers in all namespaces that have no error handler of their own. What it
     /// returns is the acknowledgement of the event that failed; `()` means none.
     pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
-        self.root.core.default_error.set_error(handler);
+        self.root.core.defaults.set_error(handler);
+        self
+    }
+
+    /// Puts a layer around the event handlers of all namespaces, outside the layers of each: see [`EventLayer`]. It is for
+    /// the events that come from now on.
+    pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
+        self.root.core.defaults.add_layer(layer);
         self
     }
 

@@ -348,6 +348,11 @@ impl SocketSession {
         value.map(Arc::unwrap_or_clone)
     }
 
+    /// Whether there is a value of a type.
+    pub fn contains<T: Clone + Send + Sync + 'static>(&self) -> bool {
+        self.0.data.lock().get::<Arc<T>>().is_some()
+    }
+
     /// Removes the value of a type.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         let value = self.0.data.lock().remove::<Arc<T>>();
@@ -374,6 +379,11 @@ impl SocketSession {
 }
 
 impl SocketInner {
+    /// Looks at what layers of this crate keep beside the session's values. The lock is held meanwhile.
+    pub(crate) fn with_data<R>(&self, look: impl FnOnce(&mut http::Extensions) -> R) -> R {
+        look(&mut self.data.lock())
+    }
+
     fn update_turn(&self) -> UpdateTurn<'_> {
         let me = thread_token();
         assert!(

@@ -1,0 +1,87 @@
+//! What can be said about one event handler beside what it does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::event_layer::{EventLayer, Layers};
+use crate::extract::EventContext;
+use crate::handler::EventHandler;
+use crate::reply::Reply;
+use crate::task::BoxFuture;
+
+/// Options of one event handler.
+///
+/// ```
+/// use wirebird::{EventHandlerExt, Server, extract::Session, layers::Require};
+///
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// async fn delete(Session(user): Session<User>) -> String {
+///     format!("deleted by {}", user.0)
+/// }
+///
+/// Server::new().on("delete", delete.layer(Require::<User>::new()));
+/// ```
+pub trait EventHandlerExt<M>: EventHandler<M> + Sized {
+    /// Puts a layer around the handler, inside those that it has already. See [`EventLayer`].
+    fn layer(self, layer: impl EventLayer) -> Configured<Self> {
+        Configured::new(self).layer(layer)
+    }
+}
+
+impl<M, H: EventHandler<M>> EventHandlerExt<M> for H {}
+
+/// An event handler with options of its own: see [`EventHandlerExt`].
+#[must_use = "a handler does nothing until it is registered"]
+pub struct Configured<H> {
+    handler: H,
+    settings: Settings,
+}
+
+/// What was said about a handler.
+#[doc(hidden)]
+#[derive(Default)]
+pub struct Settings {
+    pub(crate) layers: Layers,
+}
+
+impl<H> Configured<H> {
+    fn new(handler: H) -> Self {
+        Self { handler, settings: Settings::default() }
+    }
+
+    /// As [`EventHandlerExt::layer`].
+    pub fn layer(mut self, layer: impl EventLayer) -> Self {
+        self.settings.layers.push(Arc::new(layer));
+        self
+    }
+}
+
+/// Marks handlers with options.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WithOptions<M>(std::marker::PhantomData<M>);
+
+impl<M, H: EventHandler<M>> EventHandler<WithOptions<M>> for Configured<H> {
+    fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+        self.handler.call(context)
+    }
+
+    fn take_settings(&mut self) -> Settings {
+        std::mem::take(&mut self.settings)
+    }
+}
+
+impl<H> fmt::Debug for Configured<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
