@@ -33,6 +33,8 @@ chapters! {
     cors "src/cors.md"
     disconnection "src/disconnection.md"
     errors "src/errors.md"
+    from_node "src/from-node.md"
+    from_socketioxide "src/from-socketioxide.md"
     getting_started "src/getting-started.md"
     introduction "src/introduction.md"
     limits "src/limits.md"
