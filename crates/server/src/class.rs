@@ -73,6 +73,12 @@ impl HandlerSet {
         self
     }
 
+    /// As [`Namespace::on_disconnecting`](crate::Namespace::on_disconnecting).
+    pub fn on_disconnecting<M>(&mut self, handler: impl DisconnectHandler<M>) -> &mut Self {
+        self.0.set_disconnecting(handler);
+        self
+    }
+
     /// As [`Namespace::on_disconnect`](crate::Namespace::on_disconnect).
     pub fn on_disconnect<M>(&mut self, handler: impl DisconnectHandler<M>) -> &mut Self {
         self.0.set_disconnect(handler);

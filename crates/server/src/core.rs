@@ -34,6 +34,7 @@ use crate::parser::Parser;
 use crate::router::Router;
 use crate::shard::Shards;
 use crate::socket::{Socket, SocketInner};
+use crate::tasks::Tasks;
 
 /// Event names that are remembered for having been warned of.
 const MAX_WARNED: usize = 256;
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     /// The error handler for namespaces without one, and the layers around all event handlers; nothing else of it is used.
     pub(crate) defaults: Handlers,
     pub(crate) state: Extensions,
+    /// What the application runs in the background.
+    pub(crate) tasks: Arc<Tasks>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
     /// What waits for handlers of all clients, or for them to end.
@@ -93,6 +96,7 @@ impl Core {
             any_namespace: Handlers::default(),
             defaults: Handlers::default(),
             state,
+            tasks: Arc::default(),
             observer,
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
@@ -149,6 +153,12 @@ impl Core {
     /// The runtime that handlers run on when they wait; none in a server that is driven inline.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
+    }
+
+    /// The runtime for tasks in the background, also before the first client; none in a server that is driven inline.
+    pub(crate) fn background_runtime(&self) -> Option<Handle> {
+        let configured = || self.engine.get()?.upgrade()?.config().runtime.clone();
+        self.runtime().cloned().or_else(configured).or_else(|| Handle::try_current().ok())
     }
 
     pub(crate) fn next_broadcast(&self) -> u64 {
@@ -244,6 +254,7 @@ impl Core {
         for sink in sinks {
             guard("ack", || sink(Err(AckError::Disconnected)));
         }
+        self.tasks.close();
         self.told_stopped.notify_waiters();
     }
 

@@ -142,6 +142,7 @@ mod settings;
 mod shard;
 mod socket;
 mod task;
+mod tasks;
 pub mod testing;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
@@ -166,7 +167,8 @@ pub use reply::Reply;
 pub use room::{IntoRooms, Room};
 pub use server::{AnyNamespace, Server};
 pub use settings::{Configured, EventHandlerExt};
-pub use socket::{AckHandle, Socket, SocketSession};
+pub use socket::{AckHandle, SessionGuard, Socket, SocketSession};
+pub use tasks::{TaskEnd, TaskHandle};
 
 pub(crate) use guard::guard;
 

@@ -96,7 +96,7 @@ impl Encoded {
         self.elements(start)
     }
 
-    /// The arguments of an acknowledgement.
+    /// All elements.
     pub(crate) fn to_args(&self) -> Result<RawArgs, EmitError> {
         self.elements(0)
     }

@@ -184,6 +184,12 @@ fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Opt
     ask(core, handlers.into_iter().flatten(), context, error, completion);
 }
 
+/// A background task of a socket failed.
+pub(crate) fn task_failed(socket: Socket, error: Error) {
+    let core = socket.0.core.clone();
+    failed(&core, EventContext::of_lifecycle(socket, "background task"), error, None);
+}
+
 type ErrorHandlers = std::iter::Flatten<std::array::IntoIter<Option<Arc<ErrorFn>>, 3>>;
 
 fn ask(

@@ -19,11 +19,12 @@ use crate::builder::Builder;
 use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::event_layer::EventLayer;
-use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
+use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 use crate::layer::{Layer, NotFound, Service};
 use crate::named::NamedHandler;
 use crate::namespace::Namespace;
 use crate::socket::Socket;
+use crate::tasks::TaskHandle;
 
 /// How long [`Server::close`] waits for clients to take what is queued for them.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -228,10 +229,50 @@ impl Server {
         self.engine.tick(now);
     }
 
+    // ---- background ----
+
+    /// Runs a future in the background until the server has closed: [`Server::close`] cancels it where it waits, after
+    /// the clients have had their time. One that has something to finish can await [`Server::closing`].
+    ///
+    /// It runs in the server's runtime, else in the caller's; a server without one polls it in place, and then in the
+    /// threads that wake it. Errors and panics are logged. Nobody needs to keep the handle, and a task that has ended
+    /// leaves nothing behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let io = wirebird::Server::new();
+    /// let task = io.spawn({
+    ///     let io = io.clone();
+    ///     async move {
+    ///         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///         io.emit("tick", ())
+    ///     }
+    /// });
+    /// assert_eq!(task.await, wirebird::TaskEnd::Finished);
+    /// # }
+    /// ```
+    pub fn spawn<F>(&self, future: F) -> TaskHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Outcome<crate::Error>,
+    {
+        let core = &self.root.core;
+        let report = |error| {
+            tracing::error!(target: "wirebird::socketio", %error, "a background task failed");
+        };
+        core.tasks.spawn(core.background_runtime().as_ref(), tracing::Span::none(), future, report)
+    }
+
     // ---- closing ----
 
+    /// Resolves when the server begins to close.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.engine.closing()
+    }
+
     /// Closes all connections with the reason `server shutting down`, lets them take what is queued for up to 5 s, and
-    /// ends [`Server::serve`]. No handler is called afterwards. Idempotent.
+    /// ends [`Server::serve`]. No handler is called afterwards, and what [`Server::spawn`] runs is cancelled. Idempotent.
     pub async fn close(&self) {
         self.close_within(CLOSE_DEADLINE).await;
     }

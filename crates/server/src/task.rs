@@ -48,9 +48,14 @@ pub(crate) fn start<T: Send + 'static>(
         let result = AssertUnwindSafe(future.instrument(span)).catch_unwind().await;
         finish(result.map_err(|panic| Error::panic(&*panic)));
     };
+    run(runtime, Box::pin(rest));
+}
+
+/// Runs a future as a task of the runtime, or without one by whoever wakes it, beginning here.
+pub(crate) fn run(runtime: Option<&Handle>, future: BoxFuture<()>) {
     match runtime {
-        Some(runtime) => drop(runtime.spawn(rest)),
-        None => Arc::new(Task::new(Box::pin(rest))).run(),
+        Some(runtime) => drop(runtime.spawn(future)),
+        None => Arc::new(Task::new(future)).run(),
     }
 }
 

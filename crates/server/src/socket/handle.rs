@@ -2,9 +2,9 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,12 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wirebird_engine::{CloseReason, Handshake, SendError, Session, TransportKind};
 use wirebird_proto::socket_io::RawArgs;
+use wirebird_proto::value::decode_args;
 
-use super::SocketInner;
+use super::{SocketInner, SocketSession};
 use crate::ack::EmitWithAck;
 use crate::acks::AckSink;
 use crate::error::{EmitError, RoomError};
 use crate::guard;
+use crate::handler::Outcome;
 use crate::id::SocketId;
 use crate::mailbox::Stage;
 use crate::namespace::Namespace;
@@ -26,6 +28,7 @@ use crate::options::millis;
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::room::{IntoRooms, Room};
+use crate::tasks::TaskHandle;
 
 /// A socket: one namespace connection of one client. Cheap to clone; may be kept anywhere and used from any thread.
 ///
@@ -254,6 +257,60 @@ impl Socket {
         SocketSession(self.0.clone())
     }
 
+    /// What [`Socket::set_data`] keeps for this socket.
+    ///
+    /// # Errors
+    /// When it is not a `T`. Use `Option<T>` if there may be nothing.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, crate::Error> {
+        let (data,) = decode_args(&self.0.data())?;
+        Ok(data)
+    }
+
+    /// Keeps something for this socket that other servers of the cluster see too, when they
+    /// [look](crate::Operator::fetch_sockets). It replaces what was kept before, and is gone when the socket is. What
+    /// only this server needs is better kept in the [session](Socket::session).
+    ///
+    /// ```
+    /// # fn f(socket: wirebird::Socket) -> Result<(), wirebird::Error> {
+    /// socket.set_data(("ann", 7))?;
+    /// let (name, level): (String, u8) = socket.data()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When it cannot be put into JSON and attachments.
+    pub fn set_data(&self, data: impl Serialize) -> Result<(), crate::Error> {
+        let data = Encoded::args(&(data,))?.to_args()?;
+        self.0.keep(|kept| kept.data = Some(data));
+        Ok(())
+    }
+
+    /// Runs a future in the background for as long as the socket is connected: when the socket leaves, before its
+    /// disconnect handler runs, the future is cancelled where it waits. It may begin before the socket is accepted.
+    ///
+    /// Its errors and panics go to the error handler, with the event `background task`. Nobody needs to keep the
+    /// handle.
+    ///
+    /// ```no_run
+    /// # fn f(socket: wirebird::Socket) {
+    /// let client = socket.clone();
+    /// socket.spawn(async move {
+    ///     for second in 1.. {
+    ///         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    ///         client.emit("seconds", second)?;
+    ///     }
+    ///     Ok::<(), wirebird::EmitError>(())
+    /// });
+    /// # }
+    /// ```
+    pub fn spawn<F>(&self, future: F) -> TaskHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Outcome<crate::Error>,
+    {
+        self.0.spawn(future)
+    }
+
     /// One object kept for this socket, found without a search; for bindings of other languages. It is handed to
     /// [`Dispatcher::released`](crate::Dispatcher::released) when the socket is gone.
     pub fn slot(&self) -> Option<Arc<dyn Any + Send + Sync>> {
@@ -328,88 +385,5 @@ impl AckHandle {
     pub fn cancel(self) -> bool {
         let socket = self.id.zip(self.socket.upgrade());
         socket.is_some_and(|(id, socket)| socket.take_ack(id).is_some())
-    }
-}
-
-/// The values that the application keeps for a socket, one of each type.
-#[derive(Debug, Clone)]
-pub struct SocketSession(Arc<SocketInner>);
-
-impl SocketSession {
-    /// Keeps a value; returns the one of that type kept before.
-    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        let before = self.0.data.lock().insert(Arc::new(value));
-        before.map(Arc::unwrap_or_clone)
-    }
-
-    /// A copy of the value of a type. Keep an `Arc` if copies are dear.
-    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let value = self.0.data.lock().get::<Arc<T>>().cloned();
-        value.map(Arc::unwrap_or_clone)
-    }
-
-    /// Whether there is a value of a type.
-    pub fn contains<T: Clone + Send + Sync + 'static>(&self) -> bool {
-        self.0.data.lock().get::<Arc<T>>().is_some()
-    }
-
-    /// Removes the value of a type.
-    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let value = self.0.data.lock().remove::<Arc<T>>();
-        value.map(Arc::unwrap_or_clone)
-    }
-
-    /// Changes the value of a type, or the default if there is none, and keeps it. Updates of one socket's session
-    /// exclude each other; reads meanwhile see the value from before. The change must not wait for an update of another
-    /// socket's session.
-    ///
-    /// # Panics
-    /// When it is called from inside an update of the same socket's session.
-    pub fn update<T, R>(&self, change: impl FnOnce(&mut T) -> R) -> R
-    where
-        T: Clone + Default + Send + Sync + 'static,
-    {
-        let turn = self.0.update_turn();
-        let mut value: T = self.get().unwrap_or_default();
-        let result = change(&mut value);
-        self.insert(value);
-        drop(turn);
-        result
-    }
-}
-
-impl SocketInner {
-    /// Looks at what layers of this crate keep beside the session's values. The lock is held meanwhile.
-    pub(crate) fn with_data<R>(&self, look: impl FnOnce(&mut http::Extensions) -> R) -> R {
-        look(&mut self.data.lock())
-    }
-
-    fn update_turn(&self) -> UpdateTurn<'_> {
-        let me = thread_token();
-        assert!(
-            self.updating_thread.load(Ordering::Relaxed) != me,
-            "an update of a session inside an update of the same session"
-        );
-        let guard = self.updating.lock();
-        self.updating_thread.store(me, Ordering::Relaxed);
-        UpdateTurn { socket: self, _guard: guard }
-    }
-}
-
-/// A number that only this thread has, never 0.
-fn thread_token() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
-}
-
-/// Held while one thread updates a session.
-struct UpdateTurn<'a> {
-    socket: &'a SocketInner,
-    _guard: parking_lot::MutexGuard<'a, ()>,
-}
-
-impl Drop for UpdateTurn<'_> {
-    fn drop(&mut self) {
-        self.socket.updating_thread.store(0, Ordering::Relaxed);
     }
 }

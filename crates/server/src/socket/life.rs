@@ -139,6 +139,7 @@ impl SocketInner {
                 }
             }
             self.fail_acks();
+            self.cancel_tasks();
             return true;
         }
         if !accepting {
@@ -171,6 +172,7 @@ impl SocketInner {
             self.shut_gate();
         }
         self.fail_acks();
+        self.cancel_tasks();
         let (socket, completion) = (Socket(self.clone()), Completion::new(self.clone(), Work::Disconnecting));
         self.namespace.dispatch(&self.core, "disconnecting", |dispatcher| {
             dispatcher.disconnecting(socket, reason, completion);
@@ -269,8 +271,7 @@ impl SocketInner {
         self.namespace.sockets.remove(&self.id);
         self.fail_acks();
         self.membership.lock().clear();
-        let data = std::mem::take(&mut *self.data.lock());
-        drop(data);
+        self.keep_nothing();
         self.release_slot();
         self.core.drop_if_unused(&self.namespace);
     }

@@ -2,15 +2,16 @@
 
 mod events;
 mod handle;
+mod kept;
 mod life;
 mod send;
+mod session;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytestring::ByteString;
-use http::Extensions;
 use parking_lot::Mutex;
 use wirebird_engine::{Outgoing, Session};
 
@@ -22,7 +23,10 @@ use crate::mailbox::Mailbox;
 use crate::namespace::NamespaceInner;
 use crate::rooms::Membership;
 
-pub use handle::{AckHandle, Socket, SocketSession};
+use kept::Kept;
+
+pub use handle::{AckHandle, Socket};
+pub use session::{SessionGuard, SocketSession};
 
 /// What may go out to the client in this namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +74,8 @@ pub(crate) struct SocketInner {
     pub(crate) mailbox: Mutex<Mailbox>,
     pub(crate) membership: Mutex<Membership>,
     pub(crate) acks: Mutex<AckTable>,
-    data: Mutex<Extensions>,
+    /// What the application keeps and runs for it; `None` while that is nothing.
+    kept: Mutex<Option<Box<Kept>>>,
     /// One update of the session at a time; nothing else in the server takes this lock.
     updating: Mutex<()>,
     /// The thread that does it, by its token; 0 for none.
@@ -102,7 +107,7 @@ impl SocketInner {
             mailbox: Mutex::new(Mailbox::new()),
             membership: Mutex::default(),
             acks: Mutex::default(),
-            data: Mutex::default(),
+            kept: Mutex::default(),
             updating: Mutex::default(),
             updating_thread: AtomicUsize::new(0),
             slot: Mutex::new(None),

@@ -1,0 +1,98 @@
+//! What the application keeps for a socket and runs for it. Most sockets have none of it.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::Extensions;
+use tokio::sync::Mutex as AsyncMutex;
+use wirebird_proto::socket_io::RawArgs;
+
+use super::{Socket, SocketInner};
+use crate::error::Error;
+use crate::handler::Outcome;
+use crate::mailbox::Stage;
+use crate::router;
+use crate::tasks::{TaskHandle, Tasks};
+
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The values of the session, by type.
+    pub(super) values: Extensions,
+    /// What holds a value of the session for one at a time, across waits.
+    pub(super) turns: Vec<(TypeId, Arc<AsyncMutex<()>>)>,
+    /// One value that other servers may see.
+    pub(super) data: Option<RawArgs>,
+    tasks: Option<Arc<Tasks>>,
+}
+
+impl SocketInner {
+    /// Looks at what is kept.
+    pub(super) fn kept<R>(&self, look: impl FnOnce(&Kept) -> Option<R>) -> Option<R> {
+        self.kept.lock().as_deref().and_then(look)
+    }
+
+    /// Changes what is kept; `None` when the socket is gone, and keeps nothing.
+    pub(super) fn keep<R>(&self, change: impl FnOnce(&mut Kept) -> R) -> Option<R> {
+        let mut kept = self.kept.lock();
+        // Whoever takes the socket out of everything says so first, and empties this then.
+        (self.stage() != Stage::Gone).then(|| change(kept.get_or_insert_default()))
+    }
+
+    /// Looks at what layers of this crate keep beside the session's values. The lock is held meanwhile.
+    pub(crate) fn with_data<R>(&self, look: impl FnOnce(&mut Extensions) -> R) -> R {
+        look(&mut self.kept.lock().get_or_insert_default().values)
+    }
+
+    /// Keeps nothing any more.
+    pub(super) fn keep_nothing(&self) {
+        self.cancel_tasks();
+        let kept = self.kept.lock().take();
+        drop(kept);
+    }
+
+    /// What the application has set for all to see, as one argument.
+    pub(crate) fn data(&self) -> RawArgs {
+        let null = || RawArgs::from_json_elements(ByteString::from_static("null"), Vec::new());
+        self.kept(|kept| kept.data.clone()).or_else(|| null().ok()).unwrap_or_else(RawArgs::empty)
+    }
+
+    // ---- background tasks ----
+
+    pub(super) fn spawn<F>(self: &Arc<Self>, future: F) -> TaskHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Outcome<Error>,
+    {
+        let tasks = self.keep(|kept| kept.tasks.get_or_insert_default().clone()).unwrap_or_default();
+        let weak = Arc::downgrade(self);
+        let report = move |error| {
+            if let Some(socket) = weak.upgrade() {
+                router::task_failed(Socket(socket), error);
+            }
+        };
+        let runtime = self.core.background_runtime();
+        let span = tracing::debug_span!(
+            target: "wirebird::socketio",
+            "task", nsp = %self.namespace.name, sid = %self.id
+        );
+        let handle = tasks.spawn(runtime.as_ref(), span, future, report);
+        // One that leaves has cancelled its tasks, perhaps just before this one was there.
+        let mailbox = self.mailbox.lock();
+        let leaves = mailbox.reason().is_some() || mailbox.stage() == Stage::Gone;
+        drop(mailbox);
+        if leaves {
+            handle.abort();
+        }
+        handle
+    }
+
+    /// The socket leaves: nothing goes on for it.
+    pub(super) fn cancel_tasks(&self) {
+        let tasks = self.kept.lock().as_deref_mut().and_then(|kept| kept.tasks.take());
+        if let Some(tasks) = tasks {
+            tasks.close();
+        }
+    }
+}
