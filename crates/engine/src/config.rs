@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
@@ -29,6 +30,9 @@ pub struct Config {
     pub path: String,
     /// Time between a pong and the next ping. Default 25 s.
     pub ping_interval: Duration,
+    /// How much later than that clients may see a ping before they miss it: it is added to the interval that they are
+    /// told. Default none.
+    pub ping_grace: Duration,
     /// How long a pong may take. Default 20 s.
     pub ping_timeout: Duration,
     /// How long the probe of an upgrade may take. Default 10 s.
@@ -78,6 +82,7 @@ impl Default for Config {
         Self {
             path: "/socket.io".into(),
             ping_interval: Duration::from_secs(25),
+            ping_grace: Duration::ZERO,
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
@@ -122,22 +127,19 @@ impl Config {
     /// # Errors
     /// A sentence that names the option and what is wrong with it.
     pub fn validated(mut self) -> Result<Self, ConfigError> {
-        let path = self.path.trim_matches('/');
-        if path.is_empty() {
-            return Err(ConfigError("path must not be empty".into()));
-        }
-        self.path = format!("/{path}");
+        self.path = path(&self.path)?;
         for (name, value) in [
             ("ping_interval", self.ping_interval),
             ("ping_timeout", self.ping_timeout),
             ("upgrade_timeout", self.upgrade_timeout),
         ] {
             if value < Duration::from_millis(1) {
-                return Err(ConfigError(format!("{name} must be at least one millisecond")));
+                return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
             }
         }
         for value in [
             &mut self.ping_interval,
+            &mut self.ping_grace,
             &mut self.ping_timeout,
             &mut self.upgrade_timeout,
             &mut self.close_timeout,
@@ -145,13 +147,19 @@ impl Config {
             *value = LONGEST.min(*value);
         }
         if self.max_payload == 0 {
-            return Err(ConfigError("max_payload must be at least one byte".into()));
+            return Err(ConfigError::new("max_payload must be at least one byte"));
+        }
+        if self.max_sessions == Some(0) {
+            return Err(ConfigError::new("max_sessions must be at least one; leave it out for no limit"));
+        }
+        if self.max_head == 0 {
+            return Err(ConfigError::new("max_head must be at least one byte"));
         }
         if !self.transports.polling && !self.transports.websocket {
-            return Err(ConfigError("transports must name polling, websocket or both".into()));
+            return Err(ConfigError::new("transports: no valid transports; there are polling and websocket"));
         }
         if self.send_queue.max_packets == 0 || self.send_queue.max_bytes == 0 {
-            return Err(ConfigError("the send queue needs room for at least one packet".into()));
+            return Err(ConfigError::new("send_queue needs room for at least one packet"));
         }
         if let Some(cookie) = &self.cookie {
             cookie.validate()?;
@@ -161,6 +169,14 @@ impl Config {
             files.validate()?;
         }
         Ok(self)
+    }
+
+    /// Says what is allowed and yet hardly meant.
+    pub(crate) fn warn(&self) {
+        self.cors.warn();
+        if self.trusted_proxies == TrustedProxies::Addrs(Vec::new()) {
+            tracing::warn!(target: "wirebird::engineio", "trusted_proxies names nobody");
+        }
     }
 
     pub(crate) fn upgrades(&self) -> bool {
@@ -178,9 +194,33 @@ impl Config {
     }
 }
 
+/// The path in its one form.
+fn path(path: &str) -> Result<String, ConfigError> {
+    let inner = path.trim_matches('/');
+    if inner.is_empty() {
+        return Err(ConfigError::new("path must not be empty"));
+    }
+    // Requests are compared as they come: anything else in their paths is encoded, or begins something else.
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
+    if !inner.bytes().all(allowed) {
+        return Err(ConfigError::new(format!("path: {path:?} has characters that no path of a request has")));
+    }
+    if inner.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(ConfigError::new(format!("path: clients never send {path:?}, but shorten it")));
+    }
+    Ok(format!("/{inner}"))
+}
+
 /// An option has a value that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(pub(crate) String);
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// `text` names the option, and says what is wrong with it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,6 +248,26 @@ impl Transports {
     pub const POLLING: Self = Self { polling: true, websocket: false, webtransport: false };
     /// Only WebSocket.
     pub const WEBSOCKET: Self = Self { polling: false, websocket: true, webtransport: false };
+
+    /// Those of `polling`, `websocket` and `webtransport` that are named; other names are passed over.
+    ///
+    /// ```
+    /// use wirebird_engine::Transports;
+    ///
+    /// assert_eq!(Transports::named(["websocket", "flash"]), Transports::WEBSOCKET);
+    /// ```
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut named = Self { polling: false, websocket: false, webtransport: false };
+        for name in names {
+            match name {
+                "polling" => named.polling = true,
+                "websocket" => named.websocket = true,
+                "webtransport" => named.webtransport = true,
+                _ => {}
+            }
+        }
+        named
+    }
 
     /// These, and WebTransport.
     #[must_use]
@@ -247,77 +307,6 @@ pub enum Overflow {
     Refuse,
 }
 
-/// The session cookie of the handshake reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cookie {
-    /// Its name. Default `io`.
-    pub name: String,
-    /// Attributes after the value, such as `Path=/` or `Secure`; a value of `None` is a bare attribute.
-    pub attributes: Vec<(String, Option<String>)>,
-}
-
-impl Default for Cookie {
-    fn default() -> Self {
-        Self {
-            name: "io".into(),
-            attributes: vec![
-                ("Path".into(), Some("/".into())),
-                ("HttpOnly".into(), None),
-                ("SameSite".into(), Some("Lax".into())),
-            ],
-        }
-    }
-}
-
-impl Cookie {
-    /// A cookie called `name` with the attributes `Path=/; HttpOnly; SameSite=Lax`.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
-
-    /// Adds an attribute, or replaces the one of that name.
-    #[must_use]
-    pub fn attribute(mut self, name: impl Into<String>, value: Option<&str>) -> Self {
-        let name = name.into();
-        self.attributes.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-        self.attributes.push((name, value.map(Into::into)));
-        self
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        let clean = |text: &str| text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b';');
-        let token = |text: &str| !text.is_empty() && clean(text) && !text.contains(['=', ' ', ',']);
-        if !token(&self.name) {
-            return Err(ConfigError(format!("{:?} cannot be the name of a cookie", self.name)));
-        }
-        for (name, value) in &self.attributes {
-            if !token(name) || !value.as_deref().is_none_or(clean) {
-                return Err(ConfigError(format!(
-                    "the cookie attribute {name:?} has characters that are not allowed"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn header(&self, id: &str, secure: bool) -> String {
-        let mut text = format!("{}={id}", self.name);
-        for (name, value) in &self.attributes {
-            text.push_str("; ");
-            text.push_str(name);
-            if let Some(value) = value {
-                text.push('=');
-                text.push_str(value);
-            }
-        }
-        if secure && !self.attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case("secure")) {
-            text.push_str("; Secure");
-        }
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,8 +328,7 @@ mod tests {
         );
         assert!(rejected(|c| c.cookie = Some(Cookie::named("a;b"))).contains("cookie"));
         assert!(
-            rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", Some("/\r\nX: y"))))
-                .contains("Path")
+            rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", "/\r\nX: y"))).contains("Path")
         );
     }
 
@@ -348,11 +336,5 @@ mod tests {
     fn the_path_has_one_form() {
         let config = Config { path: "ws/".into(), ..Config::default() };
         assert_eq!(config.validated().unwrap().path, "/ws");
-    }
-
-    #[test]
-    fn the_cookie_is_secure_over_tls() {
-        assert_eq!(Cookie::default().header("x", false), "io=x; Path=/; HttpOnly; SameSite=Lax");
-        assert!(Cookie::default().header("x", true).ends_with("; Secure"));
     }
 }

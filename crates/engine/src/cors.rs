@@ -91,10 +91,26 @@ impl Cors {
         let Origins::List(list) = &self.origins else { return Ok(()) };
         for origin in list {
             validate_allowed_origin(origin).map_err(|e| {
-                ConfigError(format!("{origin:?} can never match the origin of a browser: {e}"))
+                let text = format!("cors_allowed_origins: {origin:?} can never match an origin: {e}");
+                ConfigError::new(text)
             })?;
         }
         Ok(())
+    }
+
+    /// Says what is allowed and yet hardly meant.
+    pub(crate) fn warn(&self) {
+        let warn = |text: &str| tracing::warn!(target: "wirebird::engineio", "cors_allowed_origins: {text}");
+        match &self.origins {
+            Origins::List(list) if list.is_empty() => warn("no origin is allowed"),
+            Origins::List(list) if list.len() > 1 && list.iter().any(|origin| origin == "*") => {
+                warn("beside \"*\" other origins have no effect");
+            }
+            Origins::List(list) if list.iter().any(|origin| origin == "null") => {
+                warn("\"null\" lets in any page that is sandboxed or opened from a file");
+            }
+            _ => {}
+        }
     }
 
     /// Checks the `Origin` header of a request that came over TLS or not.

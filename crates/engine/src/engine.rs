@@ -26,6 +26,10 @@ use crate::session::{Link, Session};
 use crate::timer::{Closed, Expire, Millis, Timers};
 use crate::transport::Transport;
 
+/// The longest ping interval and timeout that clients are told. Browsers add the two up for a timer, and one of 2^31 ms
+/// or more fires at once.
+const LONGEST_PING: Duration = Duration::from_millis((1 << 30) - 1);
+
 /// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
 ///
 /// Calls for one session follow one another, but for `close`, which may come while a message is being handled; those
@@ -84,8 +88,10 @@ impl Engine {
     /// # Errors
     /// When an option has a value that cannot work.
     pub fn new(config: Config, handler: Arc<dyn Handler>) -> Result<Self, ConfigError> {
+        let config = config.validated()?;
+        config.warn();
         let shared = Arc::new(Shared {
-            config: config.validated()?,
+            config,
             handler,
             timers: Arc::default(),
             sessions: DashMap::new(),
@@ -264,8 +270,8 @@ impl Engine {
         OpenPacket {
             sid: id.as_str(),
             upgrades,
-            ping_interval: config.ping_interval,
-            ping_timeout: config.ping_timeout,
+            ping_interval: LONGEST_PING.min(config.ping_interval.saturating_add(config.ping_grace)),
+            ping_timeout: LONGEST_PING.min(config.ping_timeout),
             max_payload: config.max_payload,
         }
         .to_json()

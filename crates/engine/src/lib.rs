@@ -12,6 +12,7 @@ pub mod memory;
 pub mod stream;
 
 mod config;
+mod cookie;
 mod cors;
 mod engine;
 mod gate;
@@ -28,7 +29,8 @@ mod session;
 mod timer;
 mod transport;
 
-pub use config::{AddHeaders, Config, ConfigError, Cookie, FindPeer, Overflow, SendQueue, Transports};
+pub use config::{AddHeaders, Config, ConfigError, FindPeer, Overflow, SendQueue, Transports};
+pub use cookie::{Cookie, CookieValue};
 pub use cors::{Cors, OriginCheck, Origins};
 pub use engine::{Engine, Handler, WeakEngine};
 pub use gate::{Decision, Gate};

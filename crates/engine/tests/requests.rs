@@ -346,7 +346,7 @@ async fn a_generator_that_repeats_itself_harms_nobody() {
 /// F-PRO-21: the cookie is set by the reply that opens the session, and by no other.
 #[tokio::test]
 async fn the_cookie_comes_once() {
-    let cookie = Cookie::named("io").attribute("Max-Age", Some("60")).attribute("Partitioned", None);
+    let cookie = Cookie::named("io").attribute("Max-Age", "60").attribute("Partitioned", true);
     let server = TestServer::echo(config(|c| c.cookie = Some(cookie))).await;
     let attributes = "; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Partitioned";
 

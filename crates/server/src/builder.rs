@@ -47,6 +47,13 @@ impl Builder {
         self
     }
 
+    /// How much later than that clients may see a ping before they miss it, for slow networks: it is added to the
+    /// interval that they are told. Default none.
+    pub fn ping_grace(mut self, grace: Duration) -> Self {
+        self.engine.ping_grace = grace;
+        self
+    }
+
     /// How long a pong may take. Default 20 s.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.engine.ping_timeout = timeout;
@@ -118,7 +125,7 @@ impl Builder {
         let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
         self.engine.cors.origins = if origins.is_empty() {
             Origins::Disabled
-        } else if origins.iter().any(|origin| origin == "*") {
+        } else if origins == ["*"] {
             Origins::Any
         } else {
             Origins::List(origins)
@@ -428,6 +435,7 @@ impl Builder {
     /// # Errors
     /// When an option has a value that cannot work.
     pub fn try_build(self) -> Result<Server, ConfigError> {
+        self.options.validate()?;
         let core = Core::new(self.options, self.state, self.observer, self.dispatcher, self.parser);
         let engine = Engine::new(self.engine, core.clone())?;
         core.set_engine(engine.downgrade());

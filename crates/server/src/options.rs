@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::LoadLimit;
-use wirebird_engine::{Handshake, Millis, Refusal};
+use wirebird_engine::{ConfigError, Handshake, Millis, Refusal};
 
 pub(crate) struct Options {
     pub(crate) namespaces: Accept,
@@ -52,6 +52,30 @@ impl Default for Options {
             on_connection_error: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+}
+
+impl Options {
+    /// # Errors
+    /// A sentence that names the option and what is wrong with it.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [("connect_timeout", self.connect_timeout), ("ack_timeout", self.ack_timeout)] {
+            if value < Duration::from_millis(1) {
+                return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
+            }
+        }
+        if self.max_namespaces == 0 {
+            return Err(ConfigError::new("max_namespaces must be at least one"));
+        }
+        if self.concurrency == Concurrency::Concurrent(0) {
+            return Err(ConfigError::new("concurrency: nothing could be handled; at least one event can be"));
+        }
+        if let Accept::List(list) = &self.namespaces
+            && let Some(name) = list.iter().find(|name| name.contains([',', '?']) || name.is_empty())
+        {
+            return Err(ConfigError::new(format!("namespaces: no client can ask for {name:?}")));
+        }
+        Ok(())
     }
 }
 

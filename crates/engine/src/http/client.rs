@@ -86,7 +86,7 @@ impl ClientFiles {
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         match self.files.keys().find(|name| !NAMES.contains(&name.as_str())) {
-            Some(name) => Err(ConfigError(format!(
+            Some(name) => Err(ConfigError::new(format!(
                 "serve_client: {name:?} is not a file of the client; those are {}",
                 NAMES.join(", ")
             ))),

@@ -7,3 +7,4 @@ mod support;
 mod client_files;
 mod hooks;
 mod http;
+mod options;
