@@ -38,3 +38,4 @@ pub mod origin;
 pub mod socket_io;
 pub mod value;
 pub mod websocket;
+pub mod webtransport;
