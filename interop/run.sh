@@ -32,7 +32,8 @@ suites() {
     suite nginx-lifecycle nginx js lifecycle wire ../../nginx/nginx
     suite python-latest direct python latest
     suite python-5.12 direct python 5.12
-    suite browser demo browser
+    suite browser demo browser demo
+    suite webtransport webtransport browser webtransport
     alone
     suite js-load direct js load
     suite nginx-load nginx js load
@@ -72,7 +73,7 @@ system_packages() {
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-load; then
         PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
     fi
-    if wanted browser && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
+    if { wanted browser || wanted webtransport; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         quietly "apt-get update" as_root apt-get update
         quietly "installing ${missing[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
@@ -112,6 +113,12 @@ demo_command() {
         demo_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-cli --bin wirebird -- demo --port 0"
         quietly "building the demo server" cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-cli --bin wirebird
     fi
+}
+
+webtransport_command() {
+    webtransport_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-webtransport --example webtransport -- 127.0.0.1:0"
+    quietly "building the WebTransport example" \
+        cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-webtransport --example webtransport
 }
 
 # ---------------------------------------------------------------- processes of one suite
@@ -197,7 +204,7 @@ python() {
 browser() {
     cd "$here/browser"
     WIREBIRD_DEMO_URL=$address/ WIREBIRD_SHOTS=${WIREBIRD_SHOTS:-$state/shots} \
-        run node --test --test-reporter=spec demo.test.mjs
+        run node --test --test-reporter=spec "$1.test.mjs"
 }
 
 # ---------------------------------------------------------------- the suites
@@ -209,7 +216,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|demo COMMAND...
+suite() { # NAME direct|nginx|demo|webtransport COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -221,11 +228,11 @@ suite() { # NAME direct|nginx|demo COMMAND...
         began=$SECONDS
         # Under load a pong may well take its time.
         case $name in *-load) export INTEROP_PING_TIMEOUT_MS=20000 ;; esac
-        if [[ $way == demo ]]; then
-            start "$work/$name/server" "$demo_server"
-        else
-            start "$work/$name/server" "$interop_server"
-        fi
+        case $way in
+        demo) start "$work/$name/server" "$demo_server" ;;
+        webtransport) start "$work/$name/server" "$webtransport_server" ;;
+        *) start "$work/$name/server" "$interop_server" ;;
+        esac
         server=$pid
         [[ $way != nginx ]] || start_nginx "$work/$name" "$address"
         "$@"
@@ -288,6 +295,7 @@ js_packages
 if wanted python-latest; then python_packages latest requirements.txt; fi
 if wanted python-5.12; then python_packages 5.12 requirements-5.12.txt; fi
 if wanted browser; then demo_command; fi
+if wanted webtransport; then webtransport_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi
 
 SECONDS=0
