@@ -18,6 +18,7 @@ const MAX_ARGUMENTS: usize = 8;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Connect,
+    Disconnecting,
     Disconnect,
     Error,
     Fallback,
@@ -29,6 +30,7 @@ impl Purpose {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Connect => "connections".into(),
+            Self::Disconnecting => "sockets about to disconnect".into(),
             Self::Disconnect => "disconnections".into(),
             Self::Error => "errors".into(),
             Self::Fallback => "all other events".into(),
@@ -66,6 +68,7 @@ impl Handler {
         let names: Vec<_> = (0..types.len()).map(|n| format_ident!("argument_{n}")).collect();
         let (register, event) = match purpose {
             Purpose::Connect => (quote!(on_connect), None),
+            Purpose::Disconnecting => (quote!(on_disconnecting), None),
             Purpose::Disconnect => (quote!(on_disconnect), None),
             Purpose::Error => (quote!(on_error), None),
             Purpose::Fallback => (quote!(fallback), None),
@@ -74,7 +77,9 @@ impl Handler {
         // Each argument by itself: the compiler tells which one is wrong.
         let context = match purpose {
             Purpose::Connect => Some(quote!(::wirebird::extract::ConnectContext)),
-            Purpose::Disconnect => Some(quote!(::wirebird::extract::DisconnectContext)),
+            Purpose::Disconnecting | Purpose::Disconnect => {
+                Some(quote!(::wirebird::extract::DisconnectContext))
+            }
             Purpose::Event(_) | Purpose::Fallback => Some(quote!(::wirebird::extract::EventContext)),
             Purpose::Error => None,
         };
@@ -203,6 +208,7 @@ fn by_name(signature: &Signature, method: &str) -> Result<Option<(Purpose, Span)
     let Some(name) = method.strip_prefix("on_") else { return Ok(None) };
     let purpose = match name {
         "connect" => Purpose::Connect,
+        "disconnecting" => Purpose::Disconnecting,
         "disconnect" => Purpose::Disconnect,
         "error" => Purpose::Error,
         "" => {

@@ -330,6 +330,13 @@ impl Builder {
         self
     }
 
+    /// Namespaces of the server beyond which clients cannot make new ones, by [patterns](Server::of_pattern) or by
+    /// [`Builder::namespaces`]. Default 100,000.
+    pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.options.max_dynamic_namespaces = namespaces;
+        self
+    }
+
     /// Rooms that one socket may be in. Default 10,000.
     pub fn max_rooms(mut self, rooms: usize) -> Self {
         self.options.max_rooms = rooms;

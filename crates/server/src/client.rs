@@ -176,9 +176,12 @@ impl Client {
         if auth.as_ref().is_some_and(|auth| auth.len() > core.options.max_auth) {
             return refuse(ConnectError::new("The auth payload is too large"));
         }
-        let Some(namespace) = core.accepted_namespace(name, session.handshake()) else {
-            tracing::debug!(target: "wirebird::socketio", nsp = ?name, "refused an unknown namespace");
-            return refuse(ConnectError::new("Invalid namespace"));
+        let namespace = match core.accepted_namespace(name, session.handshake()) {
+            Ok(namespace) => namespace,
+            Err(message) => {
+                tracing::debug!(target: "wirebird::socketio", nsp = ?name, message, "refused a namespace");
+                return refuse(ConnectError::new(message));
+            }
         };
         let Ok(id) = session.engine().config().ids.generate() else {
             return refuse(ConnectError::rejected());

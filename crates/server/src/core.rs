@@ -24,6 +24,7 @@ use crate::error::AckError;
 use crate::adapter::Adapter;
 use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
+use crate::dynamic::{MAX_NAME, Parents};
 use crate::guard;
 use crate::handlers::Handlers;
 use crate::load::LoadCounter;
@@ -38,13 +39,14 @@ use crate::tasks::Tasks;
 
 /// Event names that are remembered for having been warned of.
 const MAX_WARNED: usize = 256;
-/// Bytes that the name of a namespace of a client's making may have.
-const MAX_NAMESPACE_NAME: usize = 256;
+
+/// What a client is told that asks for a namespace which is not for it.
+const INVALID_NAMESPACE: &str = "Invalid namespace";
 
 /// Binary attachments that current JavaScript clients accept in one packet.
 const CLIENT_ATTACHMENTS: usize = 10;
 
-/// The fewest namespaces among which those that nobody uses are looked for.
+/// The fewest new namespaces after which those that nobody uses are looked for.
 const SWEEP: usize = 256;
 
 pub(crate) struct Core {
@@ -53,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) namespaces: DashMap<ByteString, Arc<NamespaceInner>>,
     /// Handlers for namespaces that have none of their own.
     pub(crate) any_namespace: Handlers,
+    /// Patterns of namespaces.
+    pub(crate) parents: Parents,
     /// The error handler for namespaces without one, and the layers around all event handlers; nothing else of it is used.
     pub(crate) defaults: Handlers,
     pub(crate) state: Extensions,
@@ -74,8 +78,8 @@ pub(crate) struct Core {
     runtime: OnceLock<Handle>,
     stopped: AtomicBool,
     told_stopped: Notify,
-    /// With how many namespaces those that nobody uses are looked for.
-    sweep_at: AtomicUsize,
+    /// After how many new namespaces those that nobody uses are looked for.
+    until_sweep: AtomicUsize,
     broadcasts: AtomicU64,
     /// Events that have been warned of.
     warned: Mutex<HashSet<Box<str>>>,
@@ -94,6 +98,7 @@ impl Core {
             shards: Shards::new(options.shards),
             namespaces: DashMap::new(),
             any_namespace: Handlers::default(),
+            parents: Parents::default(),
             defaults: Handlers::default(),
             state,
             tasks: Arc::default(),
@@ -108,7 +113,7 @@ impl Core {
             runtime: OnceLock::new(),
             stopped: AtomicBool::new(false),
             told_stopped: Notify::new(),
-            sweep_at: AtomicUsize::new(SWEEP),
+            until_sweep: AtomicUsize::new(SWEEP),
             broadcasts: AtomicU64::new(0),
             warned: Mutex::default(),
             me: me.clone(),
@@ -194,29 +199,51 @@ impl Core {
         }
     }
 
-    /// The namespace of that name, if clients may connect to it.
+    /// The namespace of that name, if a client may connect to it: because it has handlers, because a pattern lets the
+    /// client in, or by the option.
     pub(crate) fn accepted_namespace(
         &self,
         name: &ByteString,
         handshake: &Handshake,
-    ) -> Option<Arc<NamespaceInner>> {
+    ) -> Result<Arc<NamespaceInner>, &'static str> {
         let known = self.namespaces.get(name).map(|entry| entry.value().clone());
-        let registered = known.filter(|namespace| namespace.is_registered());
-        if registered.is_some() {
-            return registered;
+        if let Some(registered) = known.as_ref().filter(|namespace| namespace.is_registered()) {
+            return Ok(registered.clone());
         }
         // The name is the client's, and is kept and logged.
-        let usable = name.len() <= MAX_NAMESPACE_NAME && !name.chars().any(char::is_control);
-        (usable && self.options.namespaces.allows(name, handshake)).then(|| {
-            self.sweep_namespaces();
-            self.namespace(name)
-        })
+        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(INVALID_NAMESPACE);
+        }
+        let parent = match known.as_ref().and_then(|namespace| namespace.parent()) {
+            // Who is let into a namespace that is there already is let in by the same pattern.
+            Some(parent) if parent.allows(name, handshake) => Some(parent.clone()),
+            Some(_) => return Err(INVALID_NAMESPACE),
+            None => self.parents.find(name, handshake),
+        };
+        if parent.is_none() && !self.options.namespaces.allows(name, handshake) {
+            return Err(INVALID_NAMESPACE);
+        }
+        if known.is_none() {
+            self.count_new_namespace();
+            if self.namespaces.len() >= self.options.max_dynamic_namespaces {
+                return Err("Too many namespaces");
+            }
+        }
+        let namespace = self.namespace(name);
+        if let Some(parent) = parent {
+            let owner = namespace.adopt(&parent);
+            if !Arc::ptr_eq(owner, &parent) && !owner.allows(name, handshake) {
+                return Err(INVALID_NAMESPACE);
+            }
+        }
+        Ok(namespace)
     }
 
-    /// Forgets the namespaces that could not be forgotten at once, because the application held on to a socket that
-    /// had been in them. Done whenever their number has doubled.
-    fn sweep_namespaces(&self) {
-        if self.namespaces.len() < self.sweep_at.load(Ordering::Relaxed) {
+    /// Now and then, forgets the namespaces that could not be forgotten at once, because the application held on to a
+    /// socket that had been in them: after as many new ones as there were left the last time.
+    fn count_new_namespace(&self) {
+        let less = |until: usize| until.checked_sub(1);
+        if self.until_sweep.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) != Ok(1) {
             return;
         }
         self.namespaces.retain(|name, namespace| {
@@ -225,7 +252,7 @@ impl Core {
                 || !namespace.sockets.is_empty()
                 || Arc::strong_count(namespace) > 1
         });
-        self.sweep_at.store(SWEEP.max(2 * self.namespaces.len()), Ordering::Relaxed);
+        self.until_sweep.store(SWEEP.max(self.namespaces.len()), Ordering::Relaxed);
     }
 
     /// Forgets a namespace that only existed because a client asked for it, and that nobody is in.

@@ -12,6 +12,7 @@
 //! | [`Extension<T>`] | what middleware put into that request | yes | yes | yes |
 //! | [`State<S>`] | what was given to [`Builder::state`](crate::Builder::state) | yes | yes | yes |
 //! | [`Namespace`] | the namespace | yes | yes | yes |
+//! | [`Path<T>`] | the parameters of its name, if it was opened by a [pattern](crate::Server::of_pattern) | yes | yes | yes |
 //! | [`Data<T>`] | the event's arguments, decoded | | yes | |
 //! | [`Args`] | the event's arguments, as values | | yes | |
 //! | [`RawArgs`] | the event's arguments, as received | | yes | |
@@ -36,6 +37,8 @@ use crate::error::Error;
 use crate::namespace::Namespace;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
+
+pub use crate::dynamic::Path;
 
 /// Something that a handler can take as an argument. Implement it for arguments of your own.
 #[diagnostic::on_unimplemented(

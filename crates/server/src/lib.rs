@@ -75,6 +75,7 @@
 //! | set options | [`Server::builder`], [`Builder`] |
 //! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
 //! | handle a namespace with one value that keeps its state | [`namespace`](macro@namespace), [`Server::register`] |
+//! | have a namespace for each chat, tenant, document | [`Server::of_pattern`], [`Server::of_matching`], [`extract::Path`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
 //! | put something around event handlers: checks, rate limits, timing | [`EventLayer`], [`layers`] |
 //! | refuse a client | [`ConnectError`] |
@@ -114,6 +115,7 @@ mod class;
 mod client;
 mod core;
 mod dispatch;
+mod dynamic;
 mod error;
 mod event_layer;
 pub mod extract;
@@ -153,6 +155,7 @@ pub use class::{HandlerSet, NamespaceHandlers};
 pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };
+pub use dynamic::DynamicNamespace;
 pub use error::{AckError, ConnectError, EmitError, Error, RoomError};
 pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
@@ -187,6 +190,7 @@ pub mod __private {
 /// | `#[event("any name")] async fn` | the event of that name |
 /// | `#[event] async fn` | the event of the method's name |
 /// | `#[fallback] async fn` | events that have no handler, as [`Namespace::fallback`] |
+/// | `async fn on_disconnecting` | sockets that are about to leave, as [`Namespace::on_disconnecting`] |
 /// | `async fn on_disconnect` | disconnections, as [`Namespace::on_disconnect`] |
 /// | `async fn on_error` | errors and panics of the handlers, as [`Namespace::on_error`] |
 ///
@@ -256,7 +260,7 @@ pub mod __private {
 /// struct Chat;
 /// #[wirebird::namespace]
 /// impl Chat {
-///     async fn on_disconnecting(&self) {}
+///     async fn on_connect_error(&self) {}
 /// }
 /// ```
 ///

@@ -1,8 +1,8 @@
 //! Namespaces: handlers, sockets and rooms under one name.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,6 +14,7 @@ use crate::ack::BroadcastWithAck;
 use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dispatch::Dispatcher;
+use crate::dynamic::{Params, Parent};
 use crate::error::{EmitError, RoomError};
 use crate::event_layer::EventLayer;
 use crate::guard;
@@ -35,6 +36,8 @@ pub(crate) struct NamespaceInner {
     dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
     concurrency: AtomicUsize,
     connected: AtomicUsize,
+    /// What it has in common with others, if a client has made it by a pattern.
+    parent: OnceLock<Arc<Parent>>,
 }
 
 impl NamespaceInner {
@@ -47,6 +50,7 @@ impl NamespaceInner {
             dispatcher: ArcSwapOption::empty(),
             concurrency: AtomicUsize::new(concurrency.max()),
             connected: AtomicUsize::new(0),
+            parent: OnceLock::new(),
         }
     }
 
@@ -55,9 +59,35 @@ impl NamespaceInner {
         self.dispatcher.load().is_some() || !self.handlers.is_empty()
     }
 
+    /// A client has come by a pattern; the first one counts. Returns whose it is.
+    pub(crate) fn adopt(&self, parent: &Arc<Parent>) -> &Arc<Parent> {
+        self.parent.get_or_init(|| {
+            self.concurrency.store(parent.concurrency(), Ordering::Relaxed);
+            parent.clone()
+        })
+    }
+
+    /// Whose handlers serve it. A namespace with handlers of its own is nobody's.
+    pub(crate) fn parent(&self) -> Option<&Arc<Parent>> {
+        self.parent.get().filter(|_| !self.is_registered())
+    }
+
+    /// The handlers that serve it.
+    pub(crate) fn handlers(&self) -> &Handlers {
+        self.parent().map_or(&self.handlers, |parent| &parent.handlers)
+    }
+
+    /// The parameters in its name.
+    pub(crate) fn params(&self) -> Option<Params<'_>> {
+        self.parent.get()?.params(&self.name)
+    }
+
     /// Calls the dispatcher of this namespace. A panic ends with the call.
     pub(crate) fn dispatch(&self, core: &Core, what: &'static str, call: impl FnOnce(&dyn Dispatcher)) {
-        let own = self.dispatcher.load();
+        let own = match self.parent() {
+            Some(parent) => parent.dispatcher.load(),
+            None => self.dispatcher.load(),
+        };
         let dispatcher = own.as_deref().unwrap_or(&core.dispatcher);
         guard(what, || call(&**dispatcher));
     }

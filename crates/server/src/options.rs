@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) max_attachment_bytes: usize,
     pub(crate) max_depth: usize,
     pub(crate) max_namespaces: usize,
+    pub(crate) max_dynamic_namespaces: usize,
     pub(crate) max_rooms: usize,
     pub(crate) max_pending_acks: usize,
     /// What may wait for handlers, of one client and of all.
@@ -44,6 +45,7 @@ impl Default for Options {
             max_attachment_bytes: 10_000_000,
             max_depth: 64,
             max_namespaces: 100,
+            max_dynamic_namespaces: 100_000,
             max_rooms: 10_000,
             max_pending_acks: 10_000,
             max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },

@@ -52,7 +52,8 @@ impl Dispatcher for Router {
         let core = &socket.0.core;
         // The namespace's own handler of the event or its fallback, else the same of all namespaces, else that of the
         // value that was registered.
-        let own = socket.0.namespace.handlers.table();
+        let handlers = socket.0.namespace.handlers();
+        let own = handlers.table();
         let any;
         let handler = match own.event(context.event()) {
             Some(handler) => Some(handler),
@@ -61,7 +62,6 @@ impl Dispatcher for Router {
                 any.event(context.event()).or_else(|| class(&own, &any)?.event(context.event()))
             }
         };
-        let handlers = &socket.0.namespace.handlers;
         let layered = core.defaults.is_layered()
             || handlers.is_layered()
             || handler.is_some_and(|handler| !handler.settings.layers.is_empty());
@@ -102,7 +102,7 @@ impl Dispatcher for Router {
 /// The handler of connections or disconnections: a function of the namespace or of all, else that of the value that was
 /// registered.
 fn of_lifecycle<F: ?Sized>(socket: &Socket, pick: impl Fn(&Table) -> Option<&Arc<F>>) -> Option<Arc<F>> {
-    let own = socket.0.namespace.handlers.table();
+    let own = socket.0.namespace.handlers().table();
     let any = socket.0.core.any_namespace.table();
     let handler = pick(&own).or_else(|| pick(&any)).or_else(|| pick(class(&own, &any)?));
     handler.cloned()
@@ -178,7 +178,7 @@ fn acknowledge(context: &EventContext, reply: Reply) {
 
 /// A handler failed: the error handlers are asked, one after another as long as they fail themselves; then the log.
 fn failed(core: &Arc<Core>, context: EventContext, error: Error, completion: Option<Completion>) {
-    let own = context.socket().0.namespace.handlers.table();
+    let own = context.socket().0.namespace.handlers().table();
     let of_class = class(&own, &core.any_namespace.table()).and_then(|class| class.error.clone());
     let handlers = [own.error.clone(), of_class, core.defaults.table().error.clone()];
     ask(core, handlers.into_iter().flatten(), context, error, completion);

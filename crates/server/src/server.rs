@@ -18,6 +18,7 @@ use wirebird_engine::{Engine, Handshake, memory};
 use crate::builder::Builder;
 use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
+use crate::dynamic::DynamicNamespace;
 use crate::event_layer::EventLayer;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 use crate::layer::{Layer, NotFound, Service};
@@ -96,6 +97,40 @@ impl Server {
         let namespace = self.of(namespace);
         namespace.register(handlers);
         namespace
+    }
+
+    /// Namespaces whose names have a pattern: each is made when the first client connects to it, and forgotten when the
+    /// last has left.
+    ///
+    /// `{name}` stands for one or more characters other than a slash, `{*name}` at the end for all the rest; handlers
+    /// take them as [`extract::Path`](crate::extract::Path). Braces that are meant are written twice. A namespace with
+    /// handlers of its own comes before all patterns, patterns come in the order in which they were registered, and
+    /// [`Builder::namespaces`] comes last. The same pattern gives the same handlers again.
+    ///
+    /// ```
+    /// use wirebird::extract::{Data, Path};
+    /// use wirebird::{Namespace, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.of_pattern("/chat-{room}")
+    ///     .on_connect(async |Path(room): Path<u32>| room < 1000) // `false` refuses
+    ///     .on("say", async |chat: Namespace, Data(text): Data<String>| chat.emit("said", text));
+    /// io.of("/chat-7").emit("news", "for those in /chat-7").unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// When it is not a pattern, or has no parameter.
+    pub fn of_pattern(&self, pattern: impl AsRef<str>) -> DynamicNamespace {
+        DynamicNamespace::of_pattern(self.root.core.clone(), pattern.as_ref())
+    }
+
+    /// As [`Server::of_pattern`], for the namespaces that a function lets a client into, by their names and the client's
+    /// request. It is asked for each client, and must not block.
+    pub fn of_matching(
+        &self,
+        check: impl Fn(&str, &Handshake) -> bool + Send + Sync + 'static,
+    ) -> DynamicNamespace {
+        DynamicNamespace::of_matching(self.root.core.clone(), Arc::new(check))
     }
 
     /// Handlers for all namespaces that have none of their own. They do not open namespaces to clients:

@@ -35,10 +35,14 @@ impl Client {
 
     /// A client of a server that is driven by nobody but its callers.
     pub fn inline(io: &Server) -> Self {
+        Self::with(io, Handshake::default())
+    }
+
+    /// As [`Client::inline`], with a request of its own.
+    pub fn with(io: &Server, handshake: Handshake) -> Self {
         let wakes = Arc::new(Notify::new());
         let woken = wakes.clone();
-        let conn =
-            io.connect_memory(Handshake::default(), move || woken.notify_one()).expect("an open server");
+        let conn = io.connect_memory(handshake, move || woken.notify_one()).expect("an open server");
         Self { conn: Arc::new(conn), wakes, inbox: Mutex::default(), pongs: true }
     }
 

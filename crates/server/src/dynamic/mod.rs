@@ -1,0 +1,234 @@
+//! Namespaces that come and go with their clients: those whose names have a pattern, or that a function lets in.
+
+mod path;
+mod pattern;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use wirebird_engine::Handshake;
+
+pub use path::Path;
+pub(crate) use pattern::{MAX_NAME, Params};
+
+use crate::class::{HandlerSet, NamespaceHandlers};
+use crate::core::Core;
+use crate::dispatch::Dispatcher;
+use crate::event_layer::EventLayer;
+use crate::guard;
+use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
+use crate::handlers::Handlers;
+use crate::named::NamedHandler;
+use crate::namespace::Namespace;
+use crate::options::{CheckNamespace, Concurrency};
+use pattern::Pattern;
+
+/// What the namespaces of one pattern share.
+pub(crate) struct Parent {
+    matcher: Matcher,
+    pub(crate) handlers: Handlers,
+    pub(crate) dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
+    concurrency: AtomicUsize,
+}
+
+enum Matcher {
+    Pattern(Pattern),
+    Check(CheckNamespace),
+}
+
+impl Parent {
+    fn new(matcher: Matcher, concurrency: Concurrency) -> Arc<Self> {
+        Arc::new(Self {
+            matcher,
+            handlers: Handlers::default(),
+            dispatcher: ArcSwapOption::empty(),
+            concurrency: AtomicUsize::new(concurrency.max()),
+        })
+    }
+
+    fn pattern(&self) -> Option<&str> {
+        match &self.matcher {
+            Matcher::Pattern(pattern) => Some(pattern.as_str()),
+            Matcher::Check(_) => None,
+        }
+    }
+
+    /// Whether a client may connect to a namespace of this name.
+    pub(crate) fn allows(&self, name: &str, handshake: &Handshake) -> bool {
+        match &self.matcher {
+            Matcher::Pattern(pattern) => pattern.find(name).is_some(),
+            Matcher::Check(check) => {
+                let mut allowed = false;
+                guard("of_matching", || allowed = check(name, handshake));
+                allowed
+            }
+        }
+    }
+
+    /// The parameters in a name.
+    pub(crate) fn params<'a>(&'a self, name: &'a str) -> Option<Params<'a>> {
+        match &self.matcher {
+            Matcher::Pattern(pattern) => pattern.find(name),
+            Matcher::Check(_) => None,
+        }
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.load(Ordering::Relaxed)
+    }
+}
+
+/// The patterns of a server, in the order in which they were registered.
+#[derive(Default)]
+pub(crate) struct Parents(ArcSwap<Vec<Arc<Parent>>>);
+
+impl Parents {
+    /// The one with this pattern, made if there is none.
+    fn of_pattern(&self, pattern: Pattern, concurrency: Concurrency) -> Arc<Parent> {
+        let made = Parent::new(Matcher::Pattern(pattern), concurrency);
+        let same = |parents: &[Arc<Parent>]| {
+            parents.iter().find(|parent| parent.pattern() == made.pattern()).cloned()
+        };
+        self.0.rcu(|parents| match same(parents) {
+            Some(_) => parents.clone(),
+            None => Arc::new(parents.iter().chain([&made]).cloned().collect()),
+        });
+        same(&self.0.load()).unwrap_or(made)
+    }
+
+    fn add(&self, parent: Arc<Parent>) -> Arc<Parent> {
+        self.0.rcu(|parents| parents.iter().chain([&parent]).cloned().collect::<Vec<_>>());
+        parent
+    }
+
+    /// The first that lets a client into a namespace of this name.
+    pub(crate) fn find(&self, name: &str, handshake: &Handshake) -> Option<Arc<Parent>> {
+        // No guard over code of the application.
+        let parents = self.0.load_full();
+        parents.iter().find(|parent| parent.allows(name, handshake)).cloned()
+    }
+}
+
+/// Namespaces that exist as long as clients are in them: [`Server::of_pattern`](crate::Server::of_pattern),
+/// [`Server::of_matching`](crate::Server::of_matching).
+///
+/// Its handlers are those of all these namespaces, also of those that are there already. Each namespace has its own
+/// sockets and rooms, and can be emitted to as any other, by [`Server::of`](crate::Server::of); a handler takes it as
+/// [`Namespace`], and the parameters of its name as [`extract::Path`](crate::extract::Path). When the last socket has
+/// left, it is forgotten. A namespace that has handlers of its own is none of these: its own are all it has.
+#[derive(Clone)]
+pub struct DynamicNamespace {
+    core: Arc<Core>,
+    parent: Arc<Parent>,
+}
+
+impl DynamicNamespace {
+    pub(crate) fn of_pattern(core: Arc<Core>, pattern: &str) -> Self {
+        let understood = match Pattern::parse(pattern) {
+            Ok(understood) => understood,
+            Err(mistake) => panic!("{pattern:?} is not a pattern of namespaces: {mistake}"),
+        };
+        let parent = core.parents.of_pattern(understood, core.options.concurrency);
+        Self { core, parent }
+    }
+
+    pub(crate) fn of_matching(core: Arc<Core>, check: CheckNamespace) -> Self {
+        let parent = core.parents.add(Parent::new(Matcher::Check(check), core.options.concurrency));
+        Self { core, parent }
+    }
+
+    /// The pattern, with a slash in front; none for those that a function lets in.
+    pub fn pattern(&self) -> Option<&str> {
+        self.parent.pattern()
+    }
+
+    /// Those that exist on this server at present.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        let all = self.core.namespaces.iter().map(|entry| entry.value().clone());
+        let own = all.filter(|inner| inner.parent().is_some_and(|parent| Arc::ptr_eq(parent, &self.parent)));
+        own.map(|inner| Namespace { core: self.core.clone(), inner }).collect()
+    }
+
+    /// As [`Namespace::on_connect`].
+    pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.parent.handlers.set_connect(handler);
+        self
+    }
+
+    /// As [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.parent.handlers.set_disconnecting(handler);
+        self
+    }
+
+    /// As [`Namespace::on_disconnect`].
+    pub fn on_disconnect<M>(&self, handler: impl DisconnectHandler<M>) -> &Self {
+        self.parent.handlers.set_disconnect(handler);
+        self
+    }
+
+    /// As [`Namespace::on`].
+    ///
+    /// # Panics
+    /// When `event` is a reserved name.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl EventHandler<M>) -> &Self {
+        self.parent.handlers.set_event(event.into(), handler);
+        self
+    }
+
+    /// As [`Namespace::add`].
+    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+        self.on(H::EVENT, handler)
+    }
+
+    /// As [`Namespace::off`].
+    pub fn off(&self, event: &str) -> bool {
+        self.parent.handlers.remove_event(event)
+    }
+
+    /// As [`Namespace::fallback`].
+    pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
+        self.parent.handlers.set_fallback(handler);
+        self
+    }
+
+    /// As [`Namespace::on_error`].
+    pub fn on_error<M>(&self, handler: impl ErrorHandler<M>) -> &Self {
+        self.parent.handlers.set_error(handler);
+        self
+    }
+
+    /// As [`Namespace::event_layer`].
+    pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
+        self.parent.handlers.add_layer(layer);
+        self
+    }
+
+    /// As [`Namespace::register`]: one value for all these namespaces.
+    pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
+        self.parent.handlers.set_class(HandlerSet::of(handlers));
+        self
+    }
+
+    /// As [`Namespace::concurrency`].
+    pub fn concurrency(&self, concurrency: Concurrency) -> &Self {
+        self.parent.concurrency.store(concurrency.max(), Ordering::Relaxed);
+        for namespace in self.namespaces() {
+            namespace.concurrency(concurrency);
+        }
+        self
+    }
+
+    /// As [`Namespace::set_dispatcher`].
+    pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
+        self.parent.dispatcher.store(Some(Arc::new(dispatcher)));
+    }
+}
+
+impl fmt::Debug for DynamicNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamicNamespace").field("pattern", &self.pattern()).finish_non_exhaustive()
+    }
+}
