@@ -1,15 +1,13 @@
-//! Several namespaces on one connection, handlers for events nobody thought of, and namespaces that are only known
-//! when a client asks for them.
-
-use std::sync::Arc;
+//! Several namespaces on one connection, handlers for events nobody thought of, and handlers for all namespaces.
+//! (`dynamic_namespaces` has one for each document; `class_namespaces` has one that a value handles.)
 
 use wirebird::extract::{Args, Auth, Data, EventName};
 use wirebird::{Accept, ConnectError, Handshake, Namespace, Server, Socket, Value};
 use wirebird_examples::listen;
 
 /// Which namespaces exist, beside those with handlers of their own.
-fn is_tenant(name: &str, _: &Handshake) -> bool {
-    name.starts_with("/tenant-")
+fn is_game(name: &str, _: &Handshake) -> bool {
+    matches!(name, "/chess" | "/go" | "/poker")
 }
 
 async fn admins_only(Auth(role): Auth<Value>) -> Result<(), ConnectError> {
@@ -30,7 +28,7 @@ async fn unknown(event: EventName, Args(args): Args) -> String {
     format!("no idea what to do with {} and {} arguments", &*event, args.len())
 }
 
-/// These handlers serve all tenants; `Namespace` says which one it is.
+/// Serves all games; `Namespace` says which one it is.
 async fn whisper(namespace: Namespace, Data(text): Data<String>) -> Result<String, wirebird::Error> {
     namespace.emit("whisper", text)?;
     Ok(namespace.name().to_owned())
@@ -38,7 +36,7 @@ async fn whisper(namespace: Namespace, Data(text): Data<String>) -> Result<Strin
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let io = Server::builder().namespaces(Accept::Check(Arc::new(is_tenant))).build();
+    let io = Server::builder().namespaces(Accept::check(is_game)).build();
 
     // The default namespace, `/`.
     io.fallback(unknown);

@@ -146,15 +146,81 @@ fn namespaces() {
     let headline = client.event_packet("headline");
     assert_eq!((&*headline.namespace, headline.data), ("/news", json!(["birds seen"])));
 
-    for tenant in ["/tenant-1", "/tenant-2"] {
-        client.join(tenant, json!({})).unwrap();
+    for game in ["/chess", "/go"] {
+        client.join(game, json!({})).unwrap();
     }
-    assert_eq!(client.call_in("/tenant-1", "whisper", json!(["psst"])), json!(["/tenant-1"]));
+    assert_eq!(client.call_in("/chess", "whisper", json!(["psst"])), json!(["/chess"]));
     let whisper = client.event_packet("whisper");
-    assert_eq!((&*whisper.namespace, whisper.data), ("/tenant-1", json!(["psst"])));
+    assert_eq!((&*whisper.namespace, whisper.data), ("/chess", json!(["psst"])));
     assert_eq!(client.join("/elsewhere", json!({})).unwrap_err(), json!({ "message": "Invalid namespace" }));
     client.call("ping", json!([]));
-    assert!(!client.has_received("whisper"), "tenants do not hear each other");
+    assert!(!client.has_received("whisper"), "games do not hear each other");
+}
+
+/// F-NSP-02, F-EVT-02, F-ERR-04
+#[test]
+fn class_namespaces() {
+    let example = example!("class_namespaces");
+    let (mut ann, mut bob) = (Client::open(example.addr(), &[]), Client::open(example.addr(), &[]));
+    for client in [&mut ann, &mut bob] {
+        client.join("/auction", json!({})).unwrap();
+        assert_eq!(client.event("highest"), json!([null]));
+    }
+    assert_eq!(
+        ann.call_in("/auction", "bid", json!([10])),
+        json!(["bid failed: the socket's session has no value of type class_namespaces::Bidder"])
+    );
+    ann.call_in("/auction", "sign_in", json!(["ann"]));
+    bob.call_in("/auction", "sign_in", json!(["bob"]));
+    assert_eq!(ann.call_in("/auction", "bid", json!([10])), json!([true]));
+    assert_eq!(bob.call_in("/auction", "bid", json!([12])), json!([true]));
+    assert_eq!(ann.call_in("/auction", "bid", json!([11])), json!([false]));
+    assert_eq!(ann.event("highest"), json!([{ "name": "ann", "amount": 10 }]));
+    assert_eq!(ann.event("highest"), json!([{ "name": "bob", "amount": 12 }]));
+    assert_eq!(http::get(example.addr(), "/highest").body, r#"{"name":"bob","amount":12}"#);
+    assert_eq!(ann.call_in("/auction", "how is it going?", json!([])), json!([2]));
+    assert_eq!(ann.call_in("/auction", "time", json!([])), json!(["it is always now"]));
+    let answer = ann.call_in("/auction", "dance", json!([]));
+    assert_eq!(answer, json!(["this is an auction, not a place to dance"]));
+    drop(ann);
+    example.wait_for_line("ann has left: ");
+}
+
+/// F-NSP-09
+#[test]
+fn dynamic_namespaces() {
+    let example = example!("dynamic_namespaces");
+    let acme = json!({ "tenant": "acme" });
+    let (mut ann, mut bob) = (Client::connect(example.addr()), Client::connect(example.addr()));
+    for client in [&mut ann, &mut bob] {
+        client.join("/acme/doc-7", acme.clone()).unwrap();
+        assert_eq!(client.event("opened"), json!([7]));
+    }
+    ann.join("/acme/doc-8", acme.clone()).unwrap();
+    ann.call_in("/acme/doc-7", "edit", json!(["once upon a time"]));
+    let edited = bob.event_packet("edited");
+    assert_eq!((&*edited.namespace, edited.data), ("/acme/doc-7", json!(["once upon a time"])));
+    assert_eq!(ann.call("documents", json!([])), json!([["/acme/doc-7", "/acme/doc-8"]]));
+
+    for (name, message) in [
+        ("/other/doc-7", "not your document"),
+        ("/acme/doc-seven", "Connection rejected by server"),
+        ("/acme/doc-0", "nobody edits this one"),
+        ("/acme/doc-", "Invalid namespace"),
+        ("/beta/new", "Invalid namespace"),
+    ] {
+        assert_eq!(ann.join(name, acme.clone()).unwrap_err(), json!({ "message": message }), "{name}");
+    }
+    ann.join("/phone-555", json!({})).unwrap();
+    assert_eq!(ann.call_in("/phone-555", "ring", json!([])), json!(["555 rings"]));
+
+    ann.join("/acme", json!({})).unwrap();
+    ann.call_in("/acme", "save", json!([7]));
+    assert_eq!(bob.event_packet("saved").namespace, "/acme/doc-7");
+
+    let mut tester = Client::open(example.addr(), &[("x-beta", "1")]);
+    tester.join("/beta/new", json!({})).unwrap();
+    assert_eq!(tester.call_in("/beta/new", "where", json!([])), json!(["/beta/new"]));
 }
 
 #[test]
