@@ -49,6 +49,12 @@ pub struct Config {
     pub transports: Transports,
     /// Whether a polling client may move to WebSocket. Default true.
     pub allow_upgrades: bool,
+    /// Whether clients of version 3 of the protocol are let in: JavaScript clients before version 3. Default false.
+    pub allow_eio3: bool,
+    /// Whether clients may poll by script tags (JSONP), for browsers without cross-origin requests. Default false: a
+    /// script tag of any site can open a session with the visitor's cookies and read what comes, because browsers tell
+    /// no origin for it.
+    pub jsonp: bool,
     /// Whether polling replies are compressed (gzip, deflate) when the client accepts it. Default true.
     pub http_compression: bool,
     /// The smallest polling reply that is compressed, in bytes. Default 1024.
@@ -91,6 +97,8 @@ impl Default for Config {
             max_sessions: None,
             transports: Transports::ALL,
             allow_upgrades: true,
+            allow_eio3: false,
+            jsonp: false,
             http_compression: true,
             compression_threshold: 1024,
             cookie: None,

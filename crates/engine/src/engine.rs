@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
@@ -220,11 +221,13 @@ impl Engine {
     }
 
     /// Opens a session on polling; returns it and the body of the first reply.
-    pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, String)> {
+    pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, Bytes)> {
         let link = Link::Polling { polled: false, waker: None };
         let session = self.create(self.next_id()?, handshake, link, None)?;
-        let body = format!("0{}", self.open_json(session.id(), self.shared.config.offered_upgrades()));
-        Some((self.shared.announced(session)?, body))
+        let open = self.open_json(session.id(), self.shared.config.offered_upgrades());
+        let session = self.shared.announced(session)?;
+        let body = if session.is_v3() { session.first_reply(&open) } else { format!("0{open}").into() };
+        Some((session, body))
     }
 
     pub(crate) fn next_id(&self) -> Option<Id> {

@@ -1,4 +1,5 @@
-//! Engine.IO 4 server sessions: HTTP long-polling, WebSocket, the upgrade between them and the heartbeat.
+//! Engine.IO server sessions: HTTP long-polling, WebSocket, the upgrade between them and the heartbeat. Version 4 of the
+//! protocol, and version 3 where it is [allowed](Config::allow_eio3).
 //!
 //! [`Engine`] and [`Session`] are a state machine that anybody can drive: packets and time go in, packets and calls of
 //! a [`Handler`] come out, and nothing waits or needs a runtime. [`http`](mod@http) drives it for hyper and everything
@@ -21,6 +22,7 @@ mod id;
 mod keeper;
 mod message;
 mod polling;
+mod protocol;
 mod queue;
 mod read_buffer;
 mod reason;
@@ -38,6 +40,7 @@ pub use handshake::{Handshake, LocalAddr, PeerAddr, Secure, TrustedProxies};
 pub use id::{Id, IdError, IdGenerator, RandomIds};
 pub use message::{Message, Outgoing, SharedTail, TextBuilder};
 pub use polling::{Poll, Post};
+pub use protocol::Protocol;
 pub use queue::Frame;
 pub use reason::CloseReason;
 pub use refusal::{Cause, Refusal};

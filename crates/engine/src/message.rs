@@ -1,7 +1,9 @@
 //! Outgoing messages: framed once, shared by every recipient and by both transports.
 
+mod v3;
+
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes};
 use wirebird_proto::websocket::{FrameHeader, MAX_HEADER_LEN, Opcode};
@@ -26,17 +28,21 @@ pub enum Message {
 #[derive(Debug, Clone)]
 pub struct Outgoing(Arc<Frames>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Frames {
     /// Frames as they go over a WebSocket, in two pieces: the first may differ by recipient, the second is shared.
     head: Vec<u8>,
     head_start: usize,
-    tail: Bytes,
+    tail: Option<Arc<Tail>>,
+    /// Bytes of both.
+    wire_len: usize,
     /// Payload of the first frame, as a range over both pieces.
     lead: Range<usize>,
     lead_is_text: bool,
     /// Payloads of the binary frames that follow.
     attachments: Vec<Range<usize>>,
+    /// The same for clients of protocol 3, once one of them gets it.
+    v3: OnceLock<Outgoing>,
 }
 
 impl Outgoing {
@@ -78,20 +84,13 @@ impl Outgoing {
         let lead = head.len()..head.len() + data.len();
         head.extend_from_slice(data);
         let attachments = append_attachments(&mut head, attachments);
-        Self(Arc::new(Frames {
-            head,
-            head_start: 0,
-            tail: Bytes::new(),
-            lead,
-            lead_is_text: false,
-            attachments,
-        }))
+        Frames { head, lead, attachments, ..Frames::default() }.into()
     }
 
     /// The same text message for one of several recipients: `prefix` (the part that differs) is put before the text
     /// that `shared` holds; attachments are those of `shared`.
     pub fn spliced(prefix: &[u8], shared: &SharedTail) -> Self {
-        let text_len = 1 + prefix.len() + shared.text_len;
+        let text_len = 1 + prefix.len() + shared.0.text_len;
         let header = FrameHeader::new(Opcode::Text, text_len);
         let mut head = Vec::with_capacity(header.as_slice().len() + 1 + prefix.len());
         head.extend_from_slice(header.as_slice());
@@ -99,14 +98,15 @@ impl Outgoing {
         head.push(b'4');
         head.extend_from_slice(prefix);
         let shift = head.len();
-        Self(Arc::new(Frames {
+        let frames = Frames {
             lead: start..start + text_len,
             lead_is_text: true,
-            attachments: shared.attachments.iter().map(|r| r.start + shift..r.end + shift).collect(),
-            head_start: 0,
+            attachments: shared.0.attachments_at(shift),
             head,
-            tail: shared.bytes.clone(),
-        }))
+            tail: Some(shared.0.clone()),
+            ..Frames::default()
+        };
+        frames.into()
     }
 
     /// How many Engine.IO packets it is: one, and one for each attachment.
@@ -116,12 +116,12 @@ impl Outgoing {
 
     /// Its size on a WebSocket, in bytes.
     pub fn wire_len(&self) -> usize {
-        self.0.head.len() - self.0.head_start + self.0.tail.len()
+        self.0.wire_len
     }
 
     /// The frames as they go over a WebSocket.
     pub(crate) fn wire(&self) -> [&[u8]; 2] {
-        [&self.0.head[self.0.head_start..], &self.0.tail]
+        [&self.0.head[self.0.head_start..], self.tail()]
     }
 
     /// The first packet's payload in at most two pieces (text keeps its Engine.IO type digit), and whether it is text.
@@ -137,13 +137,25 @@ impl Outgoing {
         })
     }
 
+    fn tail(&self) -> &[u8] {
+        self.0.tail.as_deref().map_or(&[], |tail| &tail.bytes)
+    }
+
     fn pieces(&self, range: &Range<usize>) -> [&[u8]; 2] {
-        let Frames { head, tail, .. } = &*self.0;
+        let (head, tail) = (&self.0.head, self.tail());
         let split = head.len();
         [
             &head[range.start.min(split)..range.end.min(split)],
             &tail[range.start.max(split) - split..range.end.max(split) - split],
         ]
+    }
+}
+
+impl From<Frames> for Outgoing {
+    fn from(mut frames: Frames) -> Self {
+        let tail = frames.tail.as_ref().map_or(0, |tail| tail.bytes.len());
+        frames.wire_len = frames.head.len() - frames.head_start + tail;
+        Self(Arc::new(frames))
     }
 }
 
@@ -221,31 +233,37 @@ impl TextBuilder {
         if self.buffer.capacity() - self.buffer.len() > MAX_SLACK {
             self.buffer.shrink_to_fit();
         }
-        Outgoing(Arc::new(Frames {
-            head: self.buffer,
-            head_start,
-            tail: Bytes::new(),
-            lead,
-            lead_is_text: true,
-            attachments,
-        }))
+        let head = self.buffer;
+        Frames { head, head_start, lead, lead_is_text: true, attachments, ..Frames::default() }.into()
     }
 }
 
 /// The part of a text message that all recipients share when each needs a prefix of its own (an ack id).
 #[derive(Debug, Clone)]
-pub struct SharedTail {
-    bytes: Bytes,
+pub struct SharedTail(Arc<Tail>);
+
+#[derive(Debug)]
+struct Tail {
+    bytes: Vec<u8>,
     text_len: usize,
     attachments: Vec<Range<usize>>,
+    /// The same for clients of protocol 3.
+    v3: OnceLock<Arc<Self>>,
 }
 
 impl SharedTail {
     /// A tail of `text` and `attachments`.
     pub fn new(text: &[u8], attachments: &[Bytes]) -> Self {
-        let mut buffer = text.to_vec();
-        let attachments = append_attachments(&mut buffer, attachments);
-        Self { text_len: text.len(), bytes: buffer.into(), attachments }
+        let mut bytes = text.to_vec();
+        let attachments = append_attachments(&mut bytes, attachments);
+        Self(Arc::new(Tail { text_len: text.len(), bytes, attachments, v3: OnceLock::new() }))
+    }
+}
+
+impl Tail {
+    /// The payloads of the attachments, behind a head of so many bytes.
+    fn attachments_at(&self, head: usize) -> Vec<Range<usize>> {
+        self.attachments.iter().map(|range| range.start + head..range.end + head).collect()
     }
 }
 

@@ -1,21 +1,28 @@
 //! The polling transport as functions: a held poll is a future that any executor can drive, a POST is a permit.
 
+mod packets;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll as TaskPoll};
 
 use bytes::Bytes;
-use wirebird_proto::engine_io::{PayloadPackets, PayloadWriter, decode_payload};
+use wirebird_proto::engine_io::{PayloadWriter, v3};
 
+use crate::queue::Payload;
 use crate::reason::CloseReason;
-use crate::session::{Link, Phase, Session, wake_drained};
+use crate::session::{Core, Link, Phase, Session, wake_drained};
+pub(crate) use packets::Form;
+use packets::Packets;
 
 /// Packets of a POST that are handled before other tasks have their turn.
 const BATCH: usize = 256;
 
-const CLOSE: &[u8] = b"1";
-const NOOP: &[u8] = b"6";
+/// A reply that ends the session, in protocol 4 and in protocol 3.
+const CLOSE: [&[u8]; 2] = [b"1", b"1:1"];
+/// A reply that says nothing.
+const NOOP: [&[u8]; 2] = [b"6", b"1:6"];
 
 /// A poll: resolves to the body of its reply as soon as there is something to say. Dropping it unanswered ends the
 /// session, as a client that goes away does.
@@ -24,6 +31,8 @@ const NOOP: &[u8] = b"6";
 pub struct Poll {
     session: Arc<Session>,
     answered: bool,
+    /// The reply has to be text.
+    base64: bool,
 }
 
 /// Why a poll or a POST is not accepted.
@@ -50,7 +59,13 @@ impl Poll {
             return Err(Misuse::Overlap);
         }
         drop(core);
-        Ok(Self { session: session.clone(), answered: false })
+        Ok(Self { session: session.clone(), answered: false, base64: session.takes_base64() })
+    }
+
+    /// The reply has to be text, also for clients that take binary otherwise.
+    pub(crate) fn in_text(mut self) -> Self {
+        self.base64 = true;
+        self
     }
 
     fn answer(&mut self, cx: &mut Context<'_>) -> TaskPoll<Bytes> {
@@ -58,13 +73,13 @@ impl Poll {
         let core = &mut *guard;
         let (polled, waker) = match &mut core.link {
             Link::Polling { polled, waker } => (polled, waker),
-            Link::Stream(_) => return TaskPoll::Ready(Bytes::from_static(NOOP)),
-            Link::Closed(_) => return TaskPoll::Ready(Bytes::from_static(CLOSE)),
+            Link::Stream(_) => return TaskPoll::Ready(self.fixed(NOOP)),
+            Link::Closed(_) => return TaskPoll::Ready(self.fixed(CLOSE)),
         };
         let upgrading = core.upgrade.as_ref().is_some_and(|u| u.probed);
         if core.phase == Phase::Open && upgrading {
             *polled = false;
-            return TaskPoll::Ready(Bytes::from_static(NOOP));
+            return TaskPoll::Ready(self.fixed(NOOP));
         }
         if core.phase == Phase::Open && core.queue.is_empty() {
             match waker {
@@ -75,20 +90,55 @@ impl Poll {
         }
         *polled = false;
         *waker = None;
-        let mut body = PayloadWriter::new();
-        core.queue.take_payload(&mut body, self.session.shared.config.max_payload);
-        let done = core.phase != Phase::Open && core.queue.is_empty();
-        if done {
-            // A client that has closed the session itself needs no word of it.
-            let closed_by_client = core.reason == Some(CloseReason::ClientClose);
-            body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
-        }
+        let max_bytes = self.session.shared.config.max_payload;
+        let (body, done) = if self.session.is_v3() {
+            let binary = !self.base64 && core.queue.has_binary();
+            let mut body = if binary { v3::PayloadWriter::binary() } else { v3::PayloadWriter::text() };
+            let done = take_reply(core, &mut body, max_bytes);
+            (body.finish(), done)
+        } else {
+            let mut body = PayloadWriter::new();
+            let done = take_reply(core, &mut body, max_bytes);
+            (body.finish(), done)
+        };
         wake_drained(guard, &self.session.shared);
         if done {
             self.session.finish();
         }
-        TaskPoll::Ready(body.finish())
+        TaskPoll::Ready(body)
     }
+
+    /// A reply that is always the same.
+    fn fixed(&self, [v4, v3]: [&'static [u8]; 2]) -> Bytes {
+        Bytes::from_static(if self.session.is_v3() { v3 } else { v4 })
+    }
+}
+
+impl Session {
+    /// The reply that opens a session of protocol 3: OPEN, and what the layer above has sent already. The client is told
+    /// of its namespace at once so.
+    pub(crate) fn first_reply(&self, open: &str) -> Bytes {
+        let mut body = v3::PayloadWriter::text();
+        body.push_text(b'0', &[open.as_bytes()]);
+        let mut core = self.core.lock();
+        if core.phase == Phase::Open {
+            core.queue.take_payload(&mut body, self.shared.config.max_payload);
+        }
+        wake_drained(core, &self.shared);
+        body.finish()
+    }
+}
+
+/// Moves what waits into a reply; returns whether that was the last of the session.
+fn take_reply(core: &mut Core, body: &mut impl Payload, max_bytes: usize) -> bool {
+    core.queue.take_payload(body, max_bytes);
+    let done = core.phase != Phase::Open && core.queue.is_empty();
+    if done {
+        // A client that has closed the session itself needs no word of it.
+        let closed_by_client = core.reason == Some(CloseReason::ClientClose);
+        body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
+    }
+    done
 }
 
 impl Future for Poll {
@@ -126,6 +176,7 @@ impl Drop for Poll {
 pub struct Post {
     session: Arc<Session>,
     done: bool,
+    form: Form,
 }
 
 impl Post {
@@ -143,7 +194,12 @@ impl Post {
             return Err(Misuse::Overlap);
         }
         drop(core);
-        Ok(Self { session: session.clone(), done: false })
+        Ok(Self { session: session.clone(), done: false, form: Form::Text })
+    }
+
+    pub(crate) fn of(mut self, form: Form) -> Self {
+        self.form = form;
+        self
     }
 
     /// Hands the packets of `body` to the session, however many they are, and waits where it takes no more input.
@@ -155,7 +211,7 @@ impl Post {
         if !on_polling {
             return false;
         }
-        let mut packets = match decode_payload(body) {
+        let mut packets = match Packets::decode(body, self.form, session.is_v3()) {
             Ok(packets) => packets,
             Err(error) => {
                 session.close_undecodable(&error);
@@ -219,8 +275,8 @@ enum Handed {
 }
 
 /// Hands a few packets to the session.
-fn hand_over(session: &Arc<Session>, packets: &mut PayloadPackets) -> Handed {
-    for packet in packets.take(BATCH) {
+fn hand_over(session: &Arc<Session>, packets: &mut Packets) -> Handed {
+    for packet in packets.by_ref().take(BATCH) {
         match packet {
             Ok(packet) => session.receive(packet),
             Err(error) => {

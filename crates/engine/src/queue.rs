@@ -1,15 +1,16 @@
 //! The outbound queue of one session: packets in emit order, drained by whichever transport is current.
 
 mod items;
+mod payload;
 
 use std::io::IoSlice;
 
 use smallvec::SmallVec;
-use wirebird_proto::engine_io::PayloadWriter;
 
 use crate::config::{Overflow, SendQueue};
 use crate::message::Outgoing;
 use items::Items;
+pub(crate) use payload::Payload;
 
 /// Slices that one vectored write takes at most.
 const MAX_SLICES: usize = 64;
@@ -19,6 +20,8 @@ const MAX_POLL_PACKETS: usize = 16;
 
 /// A text frame with an Engine.IO ping.
 const PING_FRAME: &[u8] = b"\x81\x012";
+/// A text frame with an Engine.IO pong.
+const PONG_FRAME: &[u8] = b"\x81\x013";
 
 #[derive(Debug)]
 pub(crate) enum Item {
@@ -27,6 +30,8 @@ pub(crate) enum Item {
         volatile: bool,
     },
     Ping,
+    /// The answer to a ping, in protocol 3.
+    Pong,
     /// The OPEN packet of a session that began on a WebSocket.
     Open(Outgoing),
     /// A finished WebSocket control frame.
@@ -68,6 +73,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire(),
             Self::Ping => [PING_FRAME, &[]],
+            Self::Pong => [PONG_FRAME, &[]],
             Self::Control(bytes) | Self::Answer(bytes) => [bytes, &[]],
         }
     }
@@ -76,6 +82,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
             Self::Ping => PING_FRAME.len(),
+            Self::Pong => PONG_FRAME.len(),
             Self::Control(bytes) | Self::Answer(bytes) => bytes.len(),
         }
     }
@@ -144,13 +151,34 @@ impl Queue {
     /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client
     /// has yet to fetch, or the client would seem dead.
     pub(crate) fn push_ping(&mut self) {
-        self.bytes += Item::Ping.wire_len();
-        self.packets += Item::Ping.packets();
-        if self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_) | Item::Answer(_))) {
-            self.items.push_second(Item::Ping);
-        } else {
-            self.items.push_front(Item::Ping);
+        self.push_early(Item::Ping);
+    }
+
+    /// Adds the answer to a ping, as [`Queue::push_ping`]. A client that pings and never reads does not make the queue
+    /// grow: once that is half full, one answer is there for all.
+    pub(crate) fn push_pong(&mut self, limits: &SendQueue) {
+        let waits = || self.items.iter().take(2).any(|item| matches!(item, Item::Pong));
+        if self.has_room(limits) || !waits() {
+            self.push_early(Item::Pong);
         }
+    }
+
+    fn push_early(&mut self, item: Item) {
+        self.bytes += item.wire_len();
+        self.packets += item.packets();
+        if self.offset > 0 || matches!(self.items.front(), Some(Item::Open(_) | Item::Answer(_))) {
+            self.items.push_second(item);
+        } else {
+            self.items.push_front(item);
+        }
+    }
+
+    /// Whether there is binary in what the next polling reply carries, or may carry.
+    pub(crate) fn has_binary(&self) -> bool {
+        self.items.iter().take(MAX_POLL_PACKETS).any(|item| match item {
+            Item::Message { message, .. } => message.is_binary(),
+            _ => false,
+        })
     }
 
     pub(crate) fn is_full(&self, message: &Outgoing, limits: &SendQueue) -> bool {
@@ -238,6 +266,7 @@ impl Queue {
         while let Some(item) = self.pop() {
             match item {
                 Item::Ping => frames.push(Frame::Text("2".into())),
+                Item::Pong => frames.push(Frame::Text("3".into())),
                 Item::Control(_) | Item::Answer(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
@@ -257,7 +286,7 @@ impl Queue {
 
     /// Fills the body of a polling reply: whole messages, at most [`MAX_POLL_PACKETS`] packets and about `max_bytes`
     /// (one message alone may be larger).
-    pub(crate) fn take_payload(&mut self, body: &mut PayloadWriter, max_bytes: usize) {
+    pub(crate) fn take_payload(&mut self, body: &mut impl Payload, max_bytes: usize) {
         while let Some(item) = self.items.front() {
             let fits = body.packets() + item.packets() <= MAX_POLL_PACKETS
                 && body.len() + item.wire_len() <= max_bytes;
@@ -266,6 +295,7 @@ impl Queue {
             }
             match item {
                 Item::Ping => body.push_text(b'2', &[]),
+                Item::Pong => body.push_text(b'3', &[]),
                 Item::Control(_) | Item::Answer(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
@@ -304,6 +334,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use wirebird_proto::engine_io::PayloadWriter;
+
     use super::*;
 
     fn message(text: &str) -> Outgoing {
@@ -366,6 +398,22 @@ mod tests {
         let mut body = PayloadWriter::new();
         queue.take_payload(&mut body, 1000);
         assert_eq!(body.finish(), "2\u{1e}4three");
+    }
+
+    #[test]
+    fn pongs_go_first_and_are_few_when_nobody_reads() {
+        let mut queue = Queue::default();
+        let limits = limits(10, Overflow::Close);
+        queue.push_message(message("one"), false, &limits).unwrap();
+        for _ in 0..100 {
+            queue.push_pong(&limits);
+        }
+        assert_eq!(queue.len().0, 6);
+        queue.advance(1);
+        queue.push_pong(&limits);
+        let mut body = PayloadWriter::new();
+        queue.take_payload(&mut body, 1000);
+        assert_eq!(body.finish(), "3\u{1e}3\u{1e}3\u{1e}3\u{1e}3\u{1e}4one");
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub enum Cause {
     Overlap,
     /// A POST of binary data, which this version of the protocol does not have; the session has been closed.
     BinaryPost,
+    /// A poll or a POST of a client that polls by script tags, which is not allowed.
+    NoJsonp,
+    /// The parameter `j`, by which a client polls by script tags, is not 1 to 9 digits.
+    Callback(String),
     /// The application refuses the client, in these words.
     Forbidden(String),
     /// The client speaks another version of the protocol.
@@ -86,6 +90,8 @@ impl Cause {
             Self::OtherTransport => "other-transport",
             Self::Overlap => "overlap",
             Self::BinaryPost => "binary-post",
+            Self::NoJsonp => "no-jsonp",
+            Self::Callback(_) => "callback",
             Self::Forbidden(_) => "forbidden",
             Self::Version(_) => "version",
             Self::BodyTooLarge => "body-too-large",
@@ -118,7 +124,9 @@ impl Cause {
             | Self::WebSocket(_)
             | Self::NoUpgrades
             | Self::UpgradeOnPolling
-            | Self::OtherTransport => 3,
+            | Self::OtherTransport
+            | Self::NoJsonp
+            | Self::Callback(_) => 3,
             Self::Forbidden(_) => 4,
             Self::Version(_) => 5,
             _ => return None,
@@ -172,6 +180,10 @@ impl fmt::Display for Cause {
             Self::OtherTransport => "the session is on WebSocket",
             Self::Overlap => "a second request of the same kind at a time; the session has been closed",
             Self::BinaryPost => "a POST of binary data; the session has been closed",
+            Self::NoJsonp => "polling by script tags is not allowed",
+            Self::Callback(callback) => {
+                return write!(f, "the parameter `j` is not 1 to 9 digits but {:?}", Clipped(callback));
+            }
             Self::Forbidden(message) => {
                 return write!(f, "the application refuses: {:?}", Clipped(message));
             }
@@ -214,6 +226,7 @@ mod tests {
             Cause::Origin { origin: nasty.clone(), expected: nasty.clone() },
             Cause::Version(Some(nasty.clone())),
             Cause::Forbidden(nasty.clone()),
+            Cause::Callback(nasty.clone()),
             Cause::Session(nasty),
         ] {
             let text = cause.to_string();

@@ -127,7 +127,7 @@ impl<'a> Head<'a> {
                 session.get_or_insert(value);
             } else if let Some(value) = parameter.strip_prefix(b"transport=") {
                 transport.get_or_insert(value);
-            } else if parameter == b"sid" || parameter == b"transport" {
+            } else if matches!(parameter, b"sid" | b"transport" | b"j" | [b'j', b'=', ..]) {
                 return None;
             }
         }

@@ -40,6 +40,12 @@ pub(super) fn refused(engine: &Engine, parts: &Parts, cause: &Cause) {
             "refused an origin; if it is yours, name it with cors_allowed_origins, \
              and behind a proxy set trusted_proxies"
         }
+        Cause::Version(Some(version)) if version == "3" => {
+            "refused a client of Engine.IO 3, such as JavaScript clients before version 3; allow_eio3 lets them in"
+        }
+        Cause::NoJsonp => {
+            "refused a client that polls by script tags; jsonp lets such clients in, and says what that opens"
+        }
         Cause::Version(_) => {
             "refused a client of another protocol version: this server speaks Engine.IO 4, \
              which JavaScript clients use from version 3 on"

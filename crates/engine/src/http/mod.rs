@@ -21,13 +21,15 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
+use wirebird_proto::engine_io::{jsonp, v3};
 use wirebird_proto::websocket;
 
 use crate::cors::CorsHeaders;
 use crate::engine::{Engine, guard};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
-use crate::polling::{Misuse, Poll, Post};
+use crate::polling::{Form, Misuse, Poll, Post};
+use crate::protocol::Protocol;
 use crate::refusal::{Cause, Refusal};
 use crate::session::Session;
 use crate::stream::WebSocket;
@@ -61,6 +63,8 @@ pub struct Reply {
     accept: Option<HeaderValue>,
     cookie: Option<HeaderValue>,
     extra: Extra,
+    /// Polls are answered with a script that calls this.
+    callback: Option<jsonp::Callback>,
 }
 
 /// Whether a request's path is the engine's own: the configured one, with or without a slash at its end, or that of a
@@ -127,7 +131,14 @@ async fn check(engine: &Engine, parts: &mut Parts) -> Step {
         cors.apply(response.headers_mut());
         return Step::Respond(response);
     }
-    let reply = Reply { cors: cors.clone(), encoding, accept: None, cookie: None, extra: Extra::default() };
+    let reply = Reply {
+        cors: cors.clone(),
+        encoding,
+        accept: None,
+        cookie: None,
+        extra: Extra::default(),
+        callback: None,
+    };
     match route(engine, parts, reply).await {
         Ok(step) => step,
         Err(cause) => Step::Respond(refuse(engine, parts, &cause, &cors)),
@@ -153,12 +164,15 @@ fn find_peer(engine: &Engine, parts: &mut Parts) {
     }
 }
 
-async fn route(engine: &Engine, parts: &mut Parts, reply: Reply) -> Result<Step, Cause> {
+async fn route(engine: &Engine, parts: &mut Parts, mut reply: Reply) -> Result<Step, Cause> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     if parts.method != Method::GET && parts.method != Method::POST {
         return Err(if query.sid.is_some() { Cause::Method } else { Cause::HandshakeMethod });
     }
     let Some(transport) = query.transport(engine) else { return Err(Cause::Transport(query.transport)) };
+    if transport == TransportKind::Polling {
+        reply.callback = query.callback(engine)?;
+    }
     match &query.sid {
         Some(sid) => {
             let session = engine.session(sid).ok_or_else(|| Cause::Session(sid.clone()))?;
@@ -174,6 +188,7 @@ struct Query {
     transport: Option<String>,
     sid: Option<String>,
     version: Option<String>,
+    callback: Option<String>,
 }
 
 impl Query {
@@ -184,6 +199,7 @@ impl Query {
                 "transport" => &mut query.transport,
                 "sid" => &mut query.sid,
                 "EIO" => &mut query.version,
+                "j" => &mut query.callback,
                 _ => continue,
             };
             slot.get_or_insert_with(|| value.into_owned());
@@ -198,6 +214,15 @@ impl Query {
             Some("websocket") if enabled.websocket => Some(TransportKind::WebSocket),
             _ => None,
         }
+    }
+
+    /// What a client that polls by script tags waits to be called.
+    fn callback(&self, engine: &Engine) -> Result<Option<jsonp::Callback>, Cause> {
+        let Some(callback) = &self.callback else { return Ok(None) };
+        if !engine.config().jsonp {
+            return Err(Cause::NoJsonp);
+        }
+        jsonp::Callback::parse(callback).map(Some).ok_or_else(|| Cause::Callback(callback.clone()))
     }
 }
 
@@ -215,7 +240,7 @@ async fn open(
         TransportKind::WebSocket => Some(websocket::accept(parts).map_err(Cause::WebSocket)?),
         TransportKind::Polling | TransportKind::WebTransport => None,
     };
-    if query.version.as_deref() != Some("4") {
+    if Protocol::asked_for(engine.config(), query.version.as_deref()).is_none() {
         return Err(Cause::Version(query.version.clone()));
     }
     let initial = engine.config().initial_headers.as_ref();
@@ -236,7 +261,7 @@ async fn open(
     }
     let (session, body) = engine.open_polling(handshake).ok_or_else(unopened)?;
     let reply = Reply { cookie: cookie(engine, session.id(), secure), extra, ..reply };
-    Ok(Step::Respond(reply.poll(body.into())))
+    Ok(Step::Respond(reply.poll(body)))
 }
 
 /// The request as it is kept, if a session may be opened for it.
@@ -292,14 +317,19 @@ fn with_session(
         return Err(misused(Misuse::Gone));
     }
     if parts.method == Method::GET {
-        return Ok(Step::Poll(Poll::begin(&session).map_err(misused)?, reply));
+        let poll = Poll::begin(&session).map_err(misused)?;
+        return Ok(Step::Poll(if reply.callback.is_some() { poll.in_text() } else { poll }, reply));
     }
     let post = Post::begin(&session).map_err(misused)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    if content_type.is_some_and(|t| t.starts_with(b"application/octet-stream")) {
+    let is_binary = content_type.is_some_and(|t| t.starts_with(b"application/octet-stream"));
+    let post = match (is_binary, reply.callback) {
+        (false, None) => post,
+        (false, Some(_)) => post.of(Form::Jsonp),
+        (true, None) if session.protocol() == Protocol::V3 => post.of(Form::Binary),
         // Dropping the POST ends the session.
-        return Err(Cause::BinaryPost);
-    }
+        (true, _) => return Err(Cause::BinaryPost),
+    };
     if declared_length(&parts.headers).is_some_and(|length| length > engine.config().max_payload as u64) {
         post.give_up();
         return Err(Cause::BodyTooLarge);
@@ -344,9 +374,17 @@ fn refused_by(misuse: Misuse, session: &Session) -> Cause {
 impl Reply {
     /// The answer to a poll, compressed if it is worth it and the client can read it.
     pub fn poll(&self, body: Bytes) -> Response<Bytes> {
+        let (body, content_type) = match self.callback {
+            Some(callback) => (callback.script(&body), "text/javascript; charset=UTF-8"),
+            None if v3::is_binary_payload(&body) => (body, "application/octet-stream"),
+            None => (body, "text/plain; charset=UTF-8"),
+        };
         let (body, encoding) = self.encoding.apply(body);
-        let mut response = respond::text(StatusCode::OK, "text/plain; charset=UTF-8", body);
+        let mut response = respond::text(StatusCode::OK, content_type, body);
         let headers = response.headers_mut();
+        if self.callback.is_some() {
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.encoding.varies() {
             headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -375,6 +413,7 @@ impl Reply {
             accept: None,
             cookie: None,
             extra: Extra::default(),
+            callback: None,
         }
     }
 
@@ -385,7 +424,10 @@ impl Reply {
 
     /// The head of [`Reply::poll`], if it is one as most are.
     fn plain_poll(&self, body: &Bytes) -> Option<Vec<u8>> {
-        let plain = self.is_plain() && !self.encoding.compresses(body);
+        let plain = self.is_plain()
+            && !self.encoding.compresses(body)
+            && !v3::is_binary_payload(body)
+            && self.callback.is_none();
         plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.len()))
     }
 
@@ -444,7 +486,8 @@ mod tests {
             let cors = Cors { origins, ..Cors::default() };
             let encoding = compress::Encoding::negotiate(&config, None);
             let cors = CorsHeaders::without_origin(&cors);
-            let reply = Reply { cors, encoding, accept: None, cookie: None, extra: Extra::default() };
+            let (extra, callback) = (Extra::default(), None);
+            let mut reply = Reply { cors, encoding, accept: None, cookie: None, extra, callback };
             for len in [0, 7, 10, 1000, 123_456] {
                 let body = Bytes::from(vec![b'a'; len]);
                 let plain = reply.plain_poll(&body).unwrap();
@@ -453,6 +496,9 @@ mod tests {
             let mut whole = head::of_response(&reply.posted(true));
             whole.extend_from_slice(b"ok");
             assert_eq!(reply.plain_posted().unwrap(), whole);
+            assert_eq!(reply.plain_poll(&Bytes::from_static(&[0, 1, 255, b'2'])), None);
+            reply.callback = jsonp::Callback::parse("0");
+            assert_eq!(reply.plain_poll(&Bytes::from_static(b"2")), None);
         }
     }
 }

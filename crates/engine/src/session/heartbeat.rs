@@ -1,4 +1,4 @@
-//! The heartbeat: pings by timer, pongs in time.
+//! The heartbeat: pings by timer, pongs in time. In protocol 3 it is the client that pings.
 
 use std::sync::Weak;
 
@@ -8,9 +8,21 @@ use crate::reason::CloseReason;
 use crate::timer::{BUCKET_MS, Expire, Millis};
 
 impl Session {
-    pub(super) fn arm_heartbeat(&self, core: &mut Core, delay: Millis) {
+    pub(super) fn begin_heartbeat(&self) {
+        let mut core = self.core.lock();
+        core.heartbeat.awaiting_pong = self.is_v3();
+        let delay = if self.is_v3() { self.silence_allowed() } else { self.ping_interval() };
         core.heartbeat.due = self.shared.now() + delay;
-        self.schedule_heartbeat(core);
+        self.schedule_heartbeat(&mut core);
+    }
+
+    fn ping_interval(&self) -> Millis {
+        self.shared.config.ping_interval.as_millis() as Millis
+    }
+
+    /// How long a client of protocol 3 may send no ping.
+    fn silence_allowed(&self) -> Millis {
+        self.ping_interval() + self.shared.config.ping_timeout.as_millis() as Millis
     }
 
     pub(super) fn schedule_heartbeat(&self, core: &mut Core) {
@@ -26,10 +38,24 @@ impl Session {
         let mut core = self.core.lock();
         core.heartbeat.awaiting_pong = false;
         core.heartbeat.excused = false;
-        core.heartbeat.due = self.shared.now() + self.shared.config.ping_interval.as_millis() as Millis;
+        core.heartbeat.due = self.shared.now() + self.ping_interval();
         if core.heartbeat.due < core.heartbeat.timer {
             self.schedule_heartbeat(&mut core);
         }
+    }
+
+    /// A client of protocol 3 pings.
+    pub(super) fn pinged(&self) {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Open {
+            return;
+        }
+        core.heartbeat.excused = false;
+        core.heartbeat.due = self.shared.now() + self.silence_allowed();
+        core.queue.push_pong(&self.shared.config.send_queue);
+        let after = self.after_push(&mut core);
+        drop(core);
+        self.perform(after);
     }
 
     pub(super) fn beat(&self, now: Millis) {

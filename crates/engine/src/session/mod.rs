@@ -21,6 +21,7 @@ use wirebird_proto::websocket::CloseCode;
 use crate::engine::{Engine, Shared};
 use crate::handshake::Handshake;
 use crate::id::Id;
+use crate::protocol::Protocol;
 use crate::queue::Queue;
 use crate::reason::CloseReason;
 use crate::timer::{Expire, Millis};
@@ -40,6 +41,9 @@ const DRAIN: u64 = 2;
 /// Every method may be called from any thread, with or without a runtime, and none waits.
 pub struct Session {
     id: Id,
+    protocol: Protocol,
+    /// The client takes binary over polling only as base64; said by clients of protocol 3.
+    base64: bool,
     handshake: Arc<Handshake>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) core: Mutex<Core>,
@@ -125,6 +129,7 @@ struct Heartbeat {
     due: Millis,
     /// When the timer entry that counts fires; others are left over.
     timer: Millis,
+    /// In protocol 3 a ping is what is awaited, at all times.
     awaiting_pong: bool,
     /// The pong was due while it could not be seen.
     excused: bool,
@@ -144,8 +149,12 @@ impl Core {
 
 impl Session {
     pub(crate) fn new(id: Id, handshake: Arc<Handshake>, shared: Arc<Shared>, link: Link) -> Arc<Self> {
+        let protocol = Protocol::of(&shared.config, &handshake, link.kind());
+        let base64 = protocol == Protocol::V3 && asks_for_base64(&handshake);
         let session = Arc::new_cyclic(|me| Self {
             id,
+            protocol,
+            base64,
             handshake,
             core: Mutex::new(Core {
                 phase: Phase::Open,
@@ -170,16 +179,27 @@ impl Session {
             shared,
             me: me.clone(),
         });
-        session.arm_heartbeat(
-            &mut session.core.lock(),
-            session.shared.config.ping_interval.as_millis() as Millis,
-        );
+        session.begin_heartbeat();
         session
     }
 
     /// The session's id: a credential, never shown to other clients.
     pub fn id(&self) -> Id {
         self.id
+    }
+
+    /// The version of the protocol that the client speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) fn is_v3(&self) -> bool {
+        self.protocol == Protocol::V3
+    }
+
+    /// Whether binary goes to the client as base64 over polling.
+    pub(crate) fn takes_base64(&self) -> bool {
+        self.base64
     }
 
     /// The engine the session belongs to.
@@ -229,6 +249,10 @@ impl Session {
     pub fn set_slot(&self, value: Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<dyn Any + Send + Sync>> {
         std::mem::replace(&mut *self.slot.lock(), value)
     }
+}
+
+fn asks_for_base64(handshake: &Handshake) -> bool {
+    handshake.query("b64").is_some_and(|value| !value.is_empty())
 }
 
 impl Expire for Session {

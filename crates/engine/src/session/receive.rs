@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use bytes::Bytes;
 use bytestring::ByteString;
-use wirebird_proto::engine_io::Packet;
+use wirebird_proto::engine_io::{Packet, PacketError, v3};
 
 use super::{Link, Phase, Session};
 use crate::message::Message;
@@ -13,7 +14,16 @@ use crate::reason::CloseReason;
 impl Session {
     /// A text packet came in: a whole text frame, with its type digit. Calls must follow one another.
     pub fn receive_text(self: &Arc<Self>, text: ByteString) {
-        match Packet::decode(text) {
+        self.receive_decoded(if self.is_v3() { v3::decode_text(text) } else { Packet::decode(text) });
+    }
+
+    /// A binary frame of a WebSocket came in. Calls must follow one another.
+    pub(crate) fn receive_frame(self: &Arc<Self>, data: Bytes) {
+        self.receive_decoded(if self.is_v3() { v3::decode_binary(data) } else { Ok(Packet::Binary(data)) });
+    }
+
+    fn receive_decoded(self: &Arc<Self>, packet: Result<Packet, PacketError>) {
+        match packet {
             Ok(packet) => self.receive(packet),
             Err(error) => self.close_undecodable(&error),
         }
@@ -24,10 +34,14 @@ impl Session {
         match packet {
             Packet::Text(text) => self.deliver(Message::Text(text)),
             Packet::Binary(data) => self.deliver(Message::Binary(data)),
-            Packet::Pong(_) => self.pong(),
+            Packet::Pong(_) if !self.is_v3() => self.pong(),
             Packet::Close => self.close(CloseReason::ClientClose),
-            Packet::Ping(_) => {
-                tracing::debug!(target: "wirebird::engineio", sid = self.id().hint(), "the client sent a ping, closing");
+            Packet::Ping(_) if self.is_v3() => self.pinged(),
+            Packet::Ping(_) | Packet::Pong(_) => {
+                tracing::debug!(
+                    target: "wirebird::engineio",
+                    sid = self.id().hint(), "a heartbeat in the wrong direction, closing"
+                );
                 self.close(CloseReason::TransportError);
             }
             _ => {}

@@ -183,6 +183,7 @@ impl Session {
         if core.phase != Phase::Open {
             return (After::Nothing, Err(SendError::Closed));
         }
+        let message = if self.is_v3() { message.into_v3() } else { message };
         let limits = &self.shared.config.send_queue;
         let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
         match core.queue.push_message(message, volatile, limits) {

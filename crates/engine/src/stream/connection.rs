@@ -210,10 +210,10 @@ fn receive(session: &Arc<Session>, event: Event<'_>) -> Option<End> {
             Some(message) => session.receive(Packet::Text(ByteString::from(message))),
             None => session.receive_text(ByteString::from(&*text)),
         },
-        Event::Binary(data) => session.receive(Packet::Binary(match data {
+        Event::Binary(data) => session.receive_frame(match data {
             std::borrow::Cow::Borrowed(data) => Bytes::copy_from_slice(data),
             std::borrow::Cow::Owned(data) => data.into(),
-        })),
+        }),
         Event::Ping(payload) => session.send_control(&pong_frame(&payload)),
         Event::Close(frame) => {
             let code = frame.map(|(code, _)| code);
