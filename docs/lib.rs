@@ -47,4 +47,5 @@ chapters! {
     sending "src/sending.md"
     sessions "src/sessions.md"
     testing "src/testing.md"
+    webtransport "src/webtransport.md"
 }
