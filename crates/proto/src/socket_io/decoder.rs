@@ -112,29 +112,44 @@ impl Decoder {
         let bytes = text.as_bytes();
         let payload = header.payload;
         if payload == bytes.len() {
-            return match header.kind {
-                b'0' => Ok(PacketKind::Connect { auth: None }),
-                b'1' => Ok(PacketKind::Disconnect),
-                _ => Err(DecodeError::InvalidPayload),
-            };
+            return without_payload(header.kind);
         }
         if header.kind == b'1' {
             return Err(DecodeError::InvalidPayload);
         }
         let layout = scanner::value(text, payload, self.limits.max_depth, header.attachments)?;
-        let span = layout.span.clone();
-        match (header.kind, bytes[span.start]) {
-            (b'2' | b'5', b'[') => event(text, header.id, &layout),
-            (b'3' | b'6', b'[') => {
-                let id = header.id.ok_or(DecodeError::MissingId)?;
-                let inside = span.start + 1..span.end - 1;
-                let args = RawArgs::from_parts(text, inside, layout.len(), &layout.separators);
-                Ok(PacketKind::Ack { id, args })
-            }
-            (b'0', b'{') => Ok(PacketKind::Connect { auth: Some(text.slice_ref(&text[span])) }),
-            (b'4', b'{' | b'"') => Ok(PacketKind::ConnectError { data: text.slice_ref(&text[span]) }),
-            _ => Err(DecodeError::InvalidPayload),
+        with_payload(text, header.kind, header.id, &layout)
+    }
+}
+
+/// A packet of the given type digit that says nothing else.
+pub(super) fn without_payload(kind: u8) -> Result<PacketKind, DecodeError> {
+    match kind {
+        b'0' => Ok(PacketKind::Connect { auth: None }),
+        b'1' => Ok(PacketKind::Disconnect),
+        _ => Err(DecodeError::InvalidPayload),
+    }
+}
+
+/// A packet of the given type digit, whose payload is where `layout` says.
+pub(super) fn with_payload(
+    text: &ByteString,
+    kind: u8,
+    id: Option<u64>,
+    layout: &Layout,
+) -> Result<PacketKind, DecodeError> {
+    let span = layout.span.clone();
+    match (kind, text.as_bytes()[span.start]) {
+        (b'2' | b'5', b'[') => event(text, id, layout),
+        (b'3' | b'6', b'[') => {
+            let id = id.ok_or(DecodeError::MissingId)?;
+            let inside = span.start + 1..span.end - 1;
+            let args = RawArgs::from_parts(text, inside, layout.len(), &layout.separators);
+            Ok(PacketKind::Ack { id, args })
         }
+        (b'0', b'{') => Ok(PacketKind::Connect { auth: Some(text.slice_ref(&text[span])) }),
+        (b'4', b'{' | b'"') => Ok(PacketKind::ConnectError { data: text.slice_ref(&text[span]) }),
+        _ => Err(DecodeError::InvalidPayload),
     }
 }
 

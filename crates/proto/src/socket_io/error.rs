@@ -40,6 +40,11 @@ pub enum DecodeError {
         /// The byte of the message at which the JSON ceases to be valid.
         offset: usize,
     },
+    /// The message is not one MessagePack value, or text in it is not UTF-8.
+    InvalidMessagePack {
+        /// The byte of the message at which it was noticed.
+        offset: usize,
+    },
     /// Arrays and objects are nested deeper than [`Limits::max_depth`](super::Limits::max_depth).
     TooDeep,
     /// The payload is missing, forbidden or of the wrong kind for the type of packet.
@@ -67,7 +72,8 @@ impl fmt::Display for DecodeError {
             Self::UnexpectedId => "acknowledgement id in a packet that has none",
             Self::MissingId => "acknowledgement without an id",
             Self::InvalidJson { offset } => return write!(f, "invalid JSON at byte {offset}"),
-            Self::TooDeep => "JSON is nested too deep",
+            Self::InvalidMessagePack { offset } => return write!(f, "invalid MessagePack at byte {offset}"),
+            Self::TooDeep => "data is nested too deep",
             Self::InvalidPayload => "invalid payload",
             Self::ReservedEvent(name) => return write!(f, "event name {:?} is reserved", &**name),
             Self::UnexpectedText => "text instead of an attachment",

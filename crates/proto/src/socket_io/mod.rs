@@ -15,6 +15,8 @@ mod decoder;
 mod encode;
 mod error;
 pub(crate) mod escape;
+#[cfg(feature = "msgpack")]
+pub mod msgpack;
 mod packet;
 pub(crate) mod scanner;
 

@@ -179,7 +179,7 @@ pub(super) fn trim(text: &str, mut range: Range<usize>) -> Range<usize> {
 }
 
 #[inline]
-fn skip_whitespace(bytes: &[u8], mut pos: usize) -> usize {
+pub(super) fn skip_whitespace(bytes: &[u8], mut pos: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(pos) {
         pos += 1;
     }
@@ -191,7 +191,8 @@ fn literal(bytes: &[u8], pos: usize, literal: &[u8]) -> Result<usize, DecodeErro
     if bytes.get(pos..end) == Some(literal) { Ok(end) } else { Err(DecodeError::InvalidJson { offset: pos }) }
 }
 
-fn number(bytes: &[u8], mut pos: usize) -> Result<usize, DecodeError> {
+/// The end of the number that begins at `pos`.
+pub(super) fn number(bytes: &[u8], mut pos: usize) -> Result<usize, DecodeError> {
     let digits = |mut pos: usize| {
         let start = pos;
         while let Some(b'0'..=b'9') = bytes.get(pos) {
@@ -217,7 +218,7 @@ fn number(bytes: &[u8], mut pos: usize) -> Result<usize, DecodeError> {
 }
 
 /// The end of the string whose first character is at `pos`, after the closing quote.
-fn string(bytes: &[u8], mut pos: usize) -> Result<usize, DecodeError> {
+pub(super) fn string(bytes: &[u8], mut pos: usize) -> Result<usize, DecodeError> {
     loop {
         // Blocks first, which the compiler turns into vector instructions; then eight bytes at a time, as
         // long as there is nothing special among them.

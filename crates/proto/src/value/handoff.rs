@@ -15,6 +15,7 @@ pub(super) const VALUE: &str = "$wirebird::Value";
 
 thread_local! {
     static BYTES: Cell<Option<Bytes>> = const { Cell::new(None) };
+    static DATES: Cell<bool> = const { Cell::new(false) };
     static VALUES: Cell<Option<Value>> = const { Cell::new(None) };
 }
 
@@ -32,6 +33,19 @@ pub(super) fn take_bytes(data: &[u8]) -> Bytes {
         Some(shared) if std::ptr::eq(&*shared, data) => shared,
         _ => Bytes::copy_from_slice(data),
     }
+}
+
+/// While `call` runs, bytes are the text of a date.
+pub(super) fn with_date<T>(call: impl FnOnce() -> T) -> T {
+    DATES.set(true);
+    let result = call();
+    DATES.take();
+    result
+}
+
+/// Whether bytes are the text of a date.
+pub(super) fn take_date() -> bool {
+    DATES.take()
 }
 
 /// Leaves `value` for [`take_value`] while `call` runs, and not longer, even if it panics: otherwise it would

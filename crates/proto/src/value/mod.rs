@@ -18,12 +18,14 @@
 
 mod args;
 mod convert;
+mod date;
 mod de;
 mod handoff;
 mod map;
 mod ser;
 
 pub use args::{ArgsError, ArgsErrorCause, decode_all, decode_args, decode_value, without_data};
+pub use date::{Date, ParseDateError};
 pub use map::Map;
 pub use ser::{EncodeError, encode_args, encode_outcome};
 

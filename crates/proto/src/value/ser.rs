@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 
-use super::{Value, handoff};
+use super::{Value, date, handoff};
 
 /// Serialises `value` as arguments: appends them to `json`, joined by commas and without brackets, and their
 /// binary to `attachments`. Returns how many arguments there are.
@@ -179,6 +179,9 @@ impl Formatter for ArgsFormatter<'_> {
             writer.write_all(data)?;
             return writer.write_all(b"\"");
         }
+        if handoff::take_date() {
+            return writer.write_all(date::marked(data).as_bytes());
+        }
         write!(writer, r#"{{"_placeholder":true,"num":{}}}"#, self.attachments.len())?;
         self.attachments.push(handoff::take_bytes(data));
         Ok(())
@@ -186,6 +189,12 @@ impl Formatter for ArgsFormatter<'_> {
 }
 
 type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>, ArgsFormatter<'a>>;
+
+/// Whether a type of that name is a serialiser that writes arguments.
+pub(super) fn writes_args(serializer: &str) -> bool {
+    serializer == any::type_name::<&mut Json<'_>>()
+        || serializer == any::type_name::<ArgsSerializer<'_, '_>>()
+}
 
 /// The outermost level of a value: tells how many arguments it is, and leaves the rest to `serde_json`.
 struct ArgsSerializer<'s, 'a> {
