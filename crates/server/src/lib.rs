@@ -303,7 +303,7 @@ pub use wirebird_engine::{
     TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
-pub use wirebird_proto::value::{Map, Value};
+pub use wirebird_proto::value::{Date, Map, Value};
 
 /// The handles of a server are safe to hold across a caught panic: nothing is left half changed behind their locks.
 mod unwind {

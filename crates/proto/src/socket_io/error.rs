@@ -51,7 +51,7 @@ pub enum DecodeError {
     InvalidPayload,
     /// An event with a name that belongs to the protocol.
     ReservedEvent(ByteString),
-    /// A text message where an attachment had to come.
+    /// A text message where an attachment, or another binary message, had to come.
     UnexpectedText,
     /// A binary message where no attachment was awaited.
     UnexpectedBinary,
@@ -76,7 +76,7 @@ impl fmt::Display for DecodeError {
             Self::TooDeep => "data is nested too deep",
             Self::InvalidPayload => "invalid payload",
             Self::ReservedEvent(name) => return write!(f, "event name {:?} is reserved", &**name),
-            Self::UnexpectedText => "text instead of an attachment",
+            Self::UnexpectedText => "text instead of binary",
             Self::UnexpectedBinary => "binary message without a packet it belongs to",
         })
     }
