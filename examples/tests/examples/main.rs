@@ -7,6 +7,7 @@ mod process;
 
 mod features;
 mod lifecycle;
+mod parsers;
 mod serving;
 
 use std::time::Duration;
