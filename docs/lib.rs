@@ -41,6 +41,7 @@ chapters! {
     introduction "src/introduction.md"
     limits "src/limits.md"
     namespaces "src/namespaces.md"
+    parsers "src/parsers.md"
     receiving "src/receiving.md"
     rooms "src/rooms.md"
     scaling "src/scaling.md"

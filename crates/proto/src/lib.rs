@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`websocket`] | WebSocket frames, the layer below |
 //! | [`engine_io`] | Engine.IO 4 and 3: packets, polling bodies, the handshake |
-//! | [`socket_io`] | Socket.IO 5: packets with JSON, and the binary that belongs to them |
+//! | [`socket_io`] | Socket.IO 5: packets with JSON, and the binary that belongs to them; or, with the feature `msgpack`, in MessagePack |
 //! | [`value`] | Rust values as arguments, by way of serde |
 //! | [`origin`] | Which origins may connect |
 //!

@@ -254,7 +254,7 @@ async fn limits_hold() {
     client.0.closed().await;
 }
 
-/// F-SER-02, F-SEC-01: a small piece of a large message does not keep the message while it waits.
+/// F-SER-02, F-SEC-01: binary that waits counts, although it is part of the packet.
 #[tokio::test]
 async fn waiting_events_are_limited_in_bytes() {
     let latch = support::Latch::default();
