@@ -27,6 +27,7 @@ use crate::dispatch::{Dispatcher, Observer};
 use crate::dynamic::{MAX_NAME, Parents};
 use crate::guard;
 use crate::handlers::Handlers;
+use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::namespace::NamespaceInner;
 use crate::options::Options;
@@ -190,13 +191,24 @@ impl Core {
     pub(crate) fn namespace(&self, name: &str) -> Arc<NamespaceInner> {
         let name =
             if name.starts_with('/') { ByteString::from(name) } else { ByteString::from(format!("/{name}")) };
-        match self.namespaces.entry(name.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
+        self.namespace_with(name, DashMap::new)
+    }
+
+    fn namespace_with(
+        &self,
+        name: ByteString,
+        sockets: impl FnOnce() -> DashMap<SocketId, Arc<SocketInner>>,
+    ) -> Arc<NamespaceInner> {
+        let namespace = match self.namespaces.entry(name.clone()) {
+            Entry::Occupied(entry) => return entry.get().clone(),
             Entry::Vacant(entry) => {
-                let namespace = NamespaceInner::new(name, self.shards.len(), self.options.concurrency);
+                let (shards, concurrency) = (self.shards.len(), self.options.concurrency);
+                let namespace = NamespaceInner::new(name, sockets(), shards, concurrency);
                 entry.insert(Arc::new(namespace)).clone()
             }
-        }
+        };
+        self.count_new_namespace();
+        namespace
     }
 
     /// The namespace of that name, if a client may connect to it: because it has handlers, because a pattern lets the
@@ -223,15 +235,15 @@ impl Core {
         if parent.is_none() && !self.options.namespaces.allows(name, handshake) {
             return Err(INVALID_NAMESPACE);
         }
-        if known.is_none() {
+        if known.is_none() && self.namespaces.len() >= self.options.max_dynamic_namespaces {
+            // Some that nobody uses may be among them.
             self.count_new_namespace();
-            if self.namespaces.len() >= self.options.max_dynamic_namespaces {
-                return Err("Too many namespaces");
-            }
+            return Err("Too many namespaces");
         }
-        let namespace = self.namespace(name);
+        // There may be many of them, with few sockets each: a map for many threads would be most of it.
+        let namespace = self.namespace_with(name.clone(), || DashMap::with_shard_amount(2));
         if let Some(parent) = parent {
-            let owner = namespace.adopt(&parent);
+            let owner = namespace.adopt(&parent, self.options.concurrency);
             if !Arc::ptr_eq(owner, &parent) && !owner.allows(name, handshake) {
                 return Err(INVALID_NAMESPACE);
             }
@@ -239,29 +251,31 @@ impl Core {
         Ok(namespace)
     }
 
-    /// Now and then, forgets the namespaces that could not be forgotten at once, because the application held on to a
-    /// socket that had been in them: after as many new ones as there were left the last time.
+    /// Now and then, forgets the namespaces that could not be forgotten at once: those that the application held on to
+    /// for longer, or only emitted to. After as many new ones as there were left the last time.
     fn count_new_namespace(&self) {
         let less = |until: usize| until.checked_sub(1);
         if self.until_sweep.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) != Ok(1) {
             return;
         }
-        self.namespaces.retain(|name, namespace| {
-            *name == "/"
-                || namespace.is_registered()
-                || !namespace.sockets.is_empty()
-                || Arc::strong_count(namespace) > 1
-        });
+        self.namespaces.retain(|_, namespace| self.is_kept(namespace) || Arc::strong_count(namespace) > 1);
         self.until_sweep.store(SWEEP.max(self.namespaces.len()), Ordering::Relaxed);
     }
 
     /// Forgets a namespace that only existed because a client asked for it, and that nobody is in.
     pub(crate) fn drop_if_unused(&self, namespace: &NamespaceInner) {
-        if namespace.name != "/" && namespace.sockets.is_empty() {
-            self.namespaces.remove_if(&namespace.name, |_, other| {
-                !other.is_registered() && other.sockets.is_empty() && Arc::strong_count(other) <= 2
-            });
+        if !self.is_kept(namespace) {
+            self.namespaces
+                .remove_if(&namespace.name, |_, other| !self.is_kept(other) && Arc::strong_count(other) <= 2);
         }
+    }
+
+    /// Whether somebody is in it, or the application has said something about it.
+    fn is_kept(&self, namespace: &NamespaceInner) -> bool {
+        !namespace.sockets.is_empty()
+            || namespace.name == "/"
+            || namespace.is_registered()
+            || namespace.is_set_up(self.options.concurrency)
     }
 
     /// Whether any socket is left, in whatever stage.

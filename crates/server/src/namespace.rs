@@ -41,11 +41,16 @@ pub(crate) struct NamespaceInner {
 }
 
 impl NamespaceInner {
-    pub(crate) fn new(name: ByteString, shards: usize, concurrency: Concurrency) -> Self {
+    pub(crate) fn new(
+        name: ByteString,
+        sockets: DashMap<SocketId, Arc<SocketInner>>,
+        shards: usize,
+        concurrency: Concurrency,
+    ) -> Self {
         Self {
             name,
             rooms: Rooms::new(shards),
-            sockets: DashMap::new(),
+            sockets,
             handlers: Handlers::default(),
             dispatcher: ArcSwapOption::empty(),
             concurrency: AtomicUsize::new(concurrency.max()),
@@ -59,10 +64,17 @@ impl NamespaceInner {
         self.dispatcher.load().is_some() || !self.handlers.is_empty()
     }
 
+    /// Whether the application has set something that does not open it to clients.
+    pub(crate) fn is_set_up(&self, default: Concurrency) -> bool {
+        let inherited = self.parent.get().map_or(default.max(), |parent| parent.concurrency());
+        self.handlers.is_layered() || self.concurrency() != inherited
+    }
+
     /// A client has come by a pattern; the first one counts. Returns whose it is.
-    pub(crate) fn adopt(&self, parent: &Arc<Parent>) -> &Arc<Parent> {
+    pub(crate) fn adopt(&self, parent: &Arc<Parent>, default: Concurrency) -> &Arc<Parent> {
         self.parent.get_or_init(|| {
-            self.concurrency.store(parent.concurrency(), Ordering::Relaxed);
+            let (unset, inherited) = (default.max(), parent.concurrency());
+            let _ = self.concurrency.compare_exchange(unset, inherited, Ordering::Relaxed, Ordering::Relaxed);
             parent.clone()
         })
     }

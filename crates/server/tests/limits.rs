@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use support::{Client, sid, until};
-use wirebird::extract::State;
-use wirebird::{Accept, Error, Namespace, Server, Socket};
+use wirebird::extract::{Data, EventContext, State};
+use wirebird::{Accept, Concurrency, Error, Namespace, Next, Reply, Server, Socket};
 
 /// F-SEC-01
 #[tokio::test]
@@ -65,6 +65,55 @@ async fn namespaces_made_up_by_clients_are_forgotten() {
     }
     let grown = resident().saturating_sub(before) / 15_000;
     assert!(grown < 200, "{grown} bytes are left of each namespace");
+}
+
+/// F-SEC-01: names that were only emitted to are forgotten too.
+#[tokio::test]
+async fn namespaces_that_were_only_emitted_to_are_forgotten() {
+    let io = Server::new();
+    for n in 0..5_000 {
+        io.of(format!("/nobody {n}")).emit("news", n).unwrap();
+        assert!(io.namespaces().len() <= 600);
+    }
+}
+
+/// F-EVT-17, F-NSP-09: what the application has set for a namespace stays, whoever comes and goes.
+#[tokio::test]
+async fn settings_of_a_namespace_stay_when_it_is_empty() {
+    let io = Server::builder().namespaces(Accept::Any).build();
+    io.of("/guarded").event_layer(async |_: EventContext, _: Next| Err::<Reply, _>(Error::msg("forbidden")));
+    io.of("/wide").concurrency(Concurrency::Concurrent(2));
+    let latch = support::Latch::default();
+    let wait = latch.clone();
+    io.any_namespace().on("event", move |Data(n): Data<u8>| {
+        let wait = wait.clone();
+        async move {
+            if n == 0 {
+                wait.wait().await;
+            }
+            n
+        }
+    });
+    io.on_error(async |error: Error| error.to_string());
+    let client = Client::open(&io);
+    for round in 0..2 {
+        for n in 0..600 {
+            io.of(format!("/nobody {round} {n}"));
+        }
+        client.join("/guarded").await;
+        client.send(r#"2/guarded,0["event",1]"#);
+        assert_eq!(client.next().await, r#"3/guarded,0["forbidden"]"#);
+        client.join("/wide").await;
+        client.send(r#"2/wide,0["event",0]"#);
+        client.send(r#"2/wide,1["event",1]"#);
+        assert_eq!(client.next().await, "3/wide,1[1]");
+        latch.open(1);
+        assert_eq!(client.next().await, "3/wide,0[0]");
+        client.send("1/guarded,");
+        client.send("1/wide,");
+        until("them to be empty", || io.of("/wide").socket_count() + io.of("/guarded").socket_count() == 0)
+            .await;
+    }
 }
 
 /// A namespace that the application holds is never forgotten under its feet.

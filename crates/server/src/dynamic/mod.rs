@@ -144,10 +144,13 @@ impl DynamicNamespace {
         self.parent.pattern()
     }
 
-    /// Those that exist on this server at present.
+    /// Those that somebody is in, on this server.
     pub fn namespaces(&self) -> Vec<Namespace> {
         let all = self.core.namespaces.iter().map(|entry| entry.value().clone());
-        let own = all.filter(|inner| inner.parent().is_some_and(|parent| Arc::ptr_eq(parent, &self.parent)));
+        let own = all.filter(|inner| {
+            !inner.sockets.is_empty()
+                && inner.parent().is_some_and(|parent| Arc::ptr_eq(parent, &self.parent))
+        });
         own.map(|inner| Namespace { core: self.core.clone(), inner }).collect()
     }
 
