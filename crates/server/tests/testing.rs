@@ -488,3 +488,33 @@ async fn the_parser_is_that_of_the_server() -> Outcome {
     assert_eq!(answer, "answer");
     Ok(())
 }
+
+/// F-TST-02, F-CON-16: the request is checked as those of clients from outside are.
+#[tokio::test(start_paused = true)]
+async fn requests_are_checked() -> Outcome {
+    let refusals = Arc::new(Mutex::new(Vec::new()));
+    let seen = refusals.clone();
+    let io = Server::builder()
+        .cors_allowed_origins(["https://example.com"])
+        .allow_request(async |request: Arc<Handshake>| match request.query("pass").as_deref() {
+            Some("wait") => std::future::pending().await,
+            Some(_) => Ok(()),
+            None => Err("no pass".to_owned()),
+        })
+        .on_connection_error(move |refusal| seen.lock().push(refusal.cause.name()))
+        .max_sessions(1)
+        .build();
+    let connect = || TestClient::connect(&io).query("pass", "1");
+    let error = TestClient::connect(&io).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server refused the request with 403 Forbidden: no pass");
+    let error = connect().header("origin", "https://evil.example").await.unwrap_err();
+    assert!(matches!(error, TestError::Rejected { status, .. } if status == 400), "{error}");
+    let error = TestClient::connect(&io).query("pass", "wait").await.unwrap_err();
+    assert_eq!(error.to_string(), "the answer to the request did not come within 5s");
+    let client = connect().header("origin", "https://example.com").await?;
+    assert!(client.is_connected());
+    let error = connect().await.unwrap_err();
+    assert_eq!(error.to_string(), "the server refused the request with 503 Service Unavailable");
+    assert_eq!(*refusals.lock(), ["forbidden", "origin", "full"]);
+    Ok(())
+}

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Extensions, Request};
 use serde::Serialize;
+use wirebird_engine::http::admit;
 use wirebird_engine::{Handshake, PeerAddr};
 
 use super::connection::Connection;
 use super::error::TestError;
 use super::{PATIENCE, TestClient};
 use crate::packet::Encoded;
-use crate::{EmitError, Server};
+use crate::{EmitError, Server, Value};
 
 /// What a [`TestClient`] connects with. It connects when this is awaited.
 #[must_use = "the client connects when this is awaited"]
@@ -110,9 +112,9 @@ impl Connect {
         self
     }
 
-    fn handshake(&mut self) -> Result<Handshake, TestError> {
-        let config = self.server.engine().config();
-        let uri = format!("{}/?EIO=4&transport=websocket{}", config.path.trim_end_matches('/'), self.query);
+    fn request(&mut self) -> Result<Parts, TestError> {
+        let path = &self.server.engine().config().path;
+        let uri = format!("{}/?EIO=4&transport=websocket{}", path.trim_end_matches('/'), self.query);
         let bad = |error: http::Error| TestError::BadRequest(error.to_string());
         let mut parts = Request::get(uri).body(()).map_err(bad)?.into_parts().0;
         if !self.cookies.is_empty() {
@@ -121,7 +123,22 @@ impl Connect {
         }
         parts.headers = std::mem::take(&mut self.headers);
         parts.extensions = std::mem::take(&mut self.extensions);
-        Ok(Handshake::new(&mut parts, &config.trusted_proxies))
+        Ok(parts)
+    }
+
+    /// Checks the request as all others are.
+    async fn admit(&self, mut parts: Parts) -> Result<Arc<Handshake>, TestError> {
+        let engine = self.server.engine();
+        if engine.is_closing() {
+            return Err(TestError::ServerClosed);
+        }
+        let admitted = tokio::time::timeout(self.timeout, admit(engine, &mut parts)).await;
+        let late = |_| TestError::late("the answer to the request", self.timeout);
+        admitted.map_err(late)?.map_err(|response| {
+            let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+            let message = body.get("message").and_then(Value::as_str).unwrap_or_default();
+            TestError::Rejected { status: response.status(), message: message.to_owned() }
+        })
     }
 
     async fn run(mut self) -> Result<TestClient, TestError> {
@@ -129,7 +146,8 @@ impl Connect {
             return Err(TestError::BadRequest(problem));
         }
         let auth = std::mem::replace(&mut self.auth, Ok(None))?;
-        let handshake = self.handshake()?;
+        let request = self.request()?;
+        let handshake = self.admit(request).await?;
         let connection = Connection::open(&self.server, handshake, self.timeout, self.answers_pings)?;
         join(connection, self.namespace, auth).await
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
-use wirebird_engine::{Frame, Handshake, Message, Session, memory};
+use wirebird_engine::{Frame, Handshake, Message, Session, TransportKind, memory};
 use wirebird_proto::socket_io::{Limits, Packet, PacketKind, RawArgs};
 
 use super::error::{Disconnection, TestError};
@@ -80,14 +80,15 @@ struct Outbox {
 impl Connection {
     pub(super) fn open(
         server: &Server,
-        handshake: Handshake,
+        handshake: Arc<Handshake>,
         timeout: Duration,
         answers_pings: bool,
     ) -> Result<Arc<Self>, TestError> {
         server.engine().attach_runtime();
         let woken = Arc::new(Notify::new());
         let wakes = woken.clone();
-        let opened = server.connect_memory(handshake, move || wakes.notify_one());
+        let wake = move || wakes.notify_one();
+        let opened = memory::Connection::open_as(TransportKind::WebSocket, server.engine(), handshake, wake);
         let memory = opened.ok_or(TestError::ServerClosed)?;
         // What a server sends is its own affair.
         let limits =
@@ -137,7 +138,7 @@ impl Connection {
                 },
             }
         });
-        let late = || self.late(format!("the confirmation of {namespace}"), self.timeout, None);
+        let late = || TestError::late(format!("the confirmation of {namespace}"), self.timeout);
         answer.await.unwrap_or_else(|()| Err(late()))
     }
 
@@ -168,7 +169,7 @@ impl Connection {
 
     pub(super) async fn wait_ended(&self, joined: &Joined) -> Result<Disconnection, TestError> {
         let ended = self.until(self.timeout, || self.ended(joined)).await;
-        ended.map_err(|()| self.late("the end of the connection".into(), self.timeout, Some(joined)))
+        ended.map_err(|()| self.late("the end of the connection".into(), self.timeout, joined))
     }
 
     fn end_all(&self) {
@@ -255,7 +256,7 @@ impl Connection {
             }
         });
         let what = || name.map_or("an event".into(), |name| format!("the event {name:?}"));
-        event.await.unwrap_or_else(|()| Err(self.late(what(), self.timeout, Some(joined))))
+        event.await.unwrap_or_else(|()| Err(self.late(what(), self.timeout, joined)))
     }
 
     /// Waits for `found` to find something, for as long as the client is patient.
@@ -283,14 +284,12 @@ impl Connection {
     ) -> Result<T, TestError> {
         let result = tokio::time::timeout(timeout, future).await;
         self.rethrow();
-        result.map_err(|_| self.late(what, timeout, Some(joined)))
+        result.map_err(|_| self.late(what, timeout, joined))
     }
 
-    fn late(&self, what: String, after: Duration, joined: Option<&Joined>) -> TestError {
-        let names = |joined: &Joined| {
-            joined.life.lock().inbox.iter().map(|event| event.name.clone()).collect::<Vec<_>>()
-        };
-        TestError::Timeout { what, after, instead: joined.map(names).unwrap_or_default() }
+    fn late(&self, what: String, after: Duration, joined: &Joined) -> TestError {
+        let instead = joined.life.lock().inbox.iter().map(|event| event.name.clone()).collect();
+        TestError::Timeout { what, after, instead }
     }
 
     /// Panics with what a handler of the client panicked with.

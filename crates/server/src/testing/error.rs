@@ -13,6 +13,14 @@ use crate::error::{ConnectError, EmitError};
 pub enum TestError {
     /// The server refused the connection.
     Refused(ConnectError),
+    /// The server refused the request that opens the connection: its origin, or
+    /// [`Builder::allow_request`](crate::Builder::allow_request), or because there are too many.
+    Rejected {
+        /// The status of the answer.
+        status: http::StatusCode,
+        /// What the answer says.
+        message: String,
+    },
     /// The client is not connected to the namespace.
     NotConnected {
         /// The namespace.
@@ -45,6 +53,11 @@ pub enum TestError {
 }
 
 impl TestError {
+    /// Something did not come.
+    pub(super) fn late(what: impl Into<String>, after: Duration) -> Self {
+        Self::Timeout { what: what.into(), after, instead: Vec::new() }
+    }
+
     /// The refusal, if the server refused the connection.
     pub fn refusal(&self) -> Option<&ConnectError> {
         match self {
@@ -73,6 +86,10 @@ impl fmt::Display for TestError {
                     write!(f, " ({})", serde_json::to_string(data).unwrap_or_default())?;
                 }
                 Ok(())
+            }
+            Self::Rejected { status, message } => {
+                write!(f, "the server refused the request with {status}")?;
+                if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }
             }
             Self::NotConnected { namespace, how } => write!(f, "not connected to {namespace}: {how}"),
             Self::Timeout { what, after, instead } => {

@@ -42,8 +42,9 @@
 //! # }
 //! ```
 //!
-//! What belongs to HTTP does not happen: the check of origins, [`Builder::allow_request`](crate::Builder::allow_request),
-//! polling and the upgrade from it. The client counts as a WebSocket.
+//! The request that opens the connection is checked as others are: its origin, if it has one, the limits,
+//! [`Builder::allow_request`](crate::Builder::allow_request). Responses, polling and the upgrade from it are not there: the
+//! client counts as a WebSocket.
 
 mod connect;
 mod connection;
@@ -95,7 +96,8 @@ impl TestClient {
     /// ```
     ///
     /// # Errors
-    /// [`TestError::Refused`] with the server's message and data when the connect handler refuses.
+    /// [`TestError::Refused`] with the server's message and data when the connect handler refuses,
+    /// [`TestError::Rejected`] when the request is refused before.
     pub fn connect(server: &Server) -> Connect {
         Connect::new(server.clone())
     }
