@@ -306,6 +306,15 @@ impl Builder {
         self
     }
 
+    /// Whether arguments of events that a handler does not take are an error, as missing ones are. A handler that takes
+    /// [`Args`](crate::extract::Args), [`RawArgs`](crate::RawArgs) or [`EventContext`](crate::extract::EventContext) takes
+    /// them all. One handler can be strict by itself: [`EventHandlerExt::strict`](crate::EventHandlerExt::strict). Default
+    /// false.
+    pub fn strict_arguments(mut self, strict: bool) -> Self {
+        self.options.strict_arguments = strict;
+        self
+    }
+
     /// How long acknowledgements of clients are waited for. Default 60 s.
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.options.ack_timeout = timeout;

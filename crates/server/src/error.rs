@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use bytestring::ByteString;
 use serde::Serialize;
 use wirebird_proto::socket_io::DecodeError;
-use wirebird_proto::value::{ArgsError, EncodeError, Value};
+use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value};
 
 /// What went wrong in a handler. Any error turns into it by `?`, and it reaches the handler that
 /// [`Server::on_error`](crate::Server::on_error) registered.
@@ -43,9 +44,9 @@ impl Error {
         matches!(self.0, Inner::Panic(_))
     }
 
-    /// Whether the client's arguments were not what the handler takes.
+    /// Whether the client's arguments were not what the handler takes. [`ArgumentError`] says more.
     pub fn is_bad_arguments(&self) -> bool {
-        self.downcast_ref::<ArgsError>().is_some()
+        self.downcast_ref::<ArgumentError>().is_some() || self.downcast_ref::<ArgsError>().is_some()
     }
 
     /// The error it was made of, if it is an `E`.
@@ -87,6 +88,56 @@ impl fmt::Debug for Error {
             Inner::Other(error) => error.fmt(f),
             _ => fmt::Display::fmt(self, f),
         }
+    }
+}
+
+/// The arguments of an event are not what its handler takes: one is missing, of another type, or, where the server is
+/// [strict](crate::Builder::strict_arguments), one too many. The handler has not run.
+///
+/// ```
+/// use wirebird::{ArgumentError, Error, Server};
+///
+/// Server::new().on_error(async |error: Error| {
+///     let error = error.downcast_ref::<ArgumentError>()?;
+///     Some(format!("{:?} cannot have that as argument {}", error.event(), error.index()))
+/// });
+/// ```
+#[derive(Debug)]
+pub struct ArgumentError {
+    event: ByteString,
+    error: ArgsError,
+}
+
+impl ArgumentError {
+    pub(crate) fn new(event: ByteString, error: ArgsError) -> Self {
+        Self { event, error }
+    }
+
+    /// The event's name.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The argument, counted from 0.
+    pub fn index(&self) -> usize {
+        self.error.index
+    }
+
+    /// What is wrong with it.
+    pub fn cause(&self) -> &ArgsErrorCause {
+        &self.error.cause
+    }
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {:?}: {}", self.event, self.error)
+    }
+}
+
+impl std::error::Error for ArgumentError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
     }
 }
 

@@ -24,16 +24,17 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use wirebird_engine::Handshake;
 use wirebird_proto::socket_io::RawArgs;
-use wirebird_proto::value::{Value, decode_all, decode_args};
+use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
 
 use crate::dispatch::{AckSender, IncomingEvent};
-use crate::error::Error;
+use crate::error::{ArgumentError, Error};
 use crate::namespace::Namespace;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
@@ -83,11 +84,16 @@ struct EventData {
     event: ByteString,
     args: RawArgs,
     ack: Mutex<Option<AckSender>>,
+    /// Whether arguments that nobody takes are an error, and if so, how many are taken.
+    strict: AtomicBool,
+    taken: AtomicUsize,
 }
 
 impl EventContext {
     pub(crate) fn new(event: IncomingEvent) -> (Self, crate::Completion) {
         let data = EventData {
+            strict: AtomicBool::new(event.socket.0.core.options.strict_arguments),
+            taken: AtomicUsize::new(0),
             socket: event.socket,
             event: event.name,
             args: event.args,
@@ -98,7 +104,14 @@ impl EventContext {
 
     pub(crate) fn of_lifecycle(socket: Socket, name: &'static str) -> Self {
         let event = ByteString::from_static(name);
-        Self(Arc::new(EventData { socket, event, args: RawArgs::empty(), ack: Mutex::new(None) }))
+        Self(Arc::new(EventData {
+            socket,
+            event,
+            args: RawArgs::empty(),
+            ack: Mutex::new(None),
+            strict: AtomicBool::new(false),
+            taken: AtomicUsize::new(0),
+        }))
     }
 
     /// The socket.
@@ -113,12 +126,52 @@ impl EventContext {
 
     /// The event's arguments as received.
     pub fn args(&self) -> &RawArgs {
+        self.take_args(usize::MAX);
         &self.0.args
     }
 
     /// Whether the client waits for an acknowledgement and nobody has taken that over.
     pub fn wants_ack(&self) -> bool {
         self.0.ack.lock().as_ref().is_some_and(AckSender::is_wanted)
+    }
+
+    /// From now on arguments that nobody takes are an error.
+    pub(crate) fn set_strict(&self) {
+        self.0.strict.store(true, Ordering::Relaxed);
+    }
+
+    fn is_strict(&self) -> bool {
+        self.0.strict.load(Ordering::Relaxed)
+    }
+
+    /// The first so many arguments are taken.
+    fn take_args(&self, count: usize) {
+        if self.is_strict() {
+            self.0.taken.fetch_max(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The extractors of the handler come now: what others looked at does not count.
+    pub(crate) fn begin_taking(&self) {
+        if self.is_strict() {
+            self.0.taken.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The extractors have taken what they want.
+    pub(crate) fn finish_taking(&self) -> Result<(), Error> {
+        if !self.is_strict() {
+            return Ok(());
+        }
+        let taken = self.0.taken.load(Ordering::Relaxed);
+        if taken >= self.0.args.len() {
+            return Ok(());
+        }
+        Err(self.bad_argument(ArgsError::unexpected(taken)))
+    }
+
+    fn bad_argument(&self, error: ArgsError) -> Error {
+        ArgumentError::new(self.0.event.clone(), error).into()
     }
 
     /// Nobody handles the event.
@@ -227,7 +280,9 @@ impl<C: Context, T: Clone + Send + Sync + 'static> FromContext<C> for Extension<
 }
 
 /// The arguments of an event, decoded. A tuple takes several arguments, anything else the first; extra arguments
-/// are ignored. Missing ones and those of another type are an error that names the argument.
+/// are ignored, or an error where the [server](crate::Builder::strict_arguments) or the
+/// [handler](crate::EventHandlerExt::strict) is strict. Missing ones and those of another type are an
+/// [`ArgumentError`], which names the event and the argument.
 ///
 /// Binary arguments decode into `bytes::Bytes`, `serde_bytes` types and [`Value`], never into text. The other way round,
 /// `bytes::Bytes` also takes text and lists of numbers: take a [`Value`] and [`Value::as_binary`] where that matters.
@@ -236,7 +291,10 @@ pub struct Data<T>(pub T);
 
 impl<T: DeserializeOwned> FromContext<EventContext> for Data<T> {
     fn from_context(context: &EventContext) -> Result<Self, Error> {
-        Ok(Self(decode_args(context.args())?))
+        let (data, taken) =
+            decode_args_counted(&context.0.args).map_err(|error| context.bad_argument(error))?;
+        context.take_args(taken);
+        Ok(Self(data))
     }
 }
 
@@ -246,7 +304,7 @@ pub struct Args(pub Vec<Value>);
 
 impl FromContext<EventContext> for Args {
     fn from_context(context: &EventContext) -> Result<Self, Error> {
-        Ok(Self(decode_all(context.args())?))
+        decode_all(context.args()).map(Self).map_err(|error| context.bad_argument(error))
     }
 }
 
@@ -294,6 +352,7 @@ impl FromContext<EventContext> for AckSender {
 
 impl FromContext<Self> for EventContext {
     fn from_context(context: &Self) -> Result<Self, Error> {
+        context.take_args(usize::MAX);
         Ok(context.clone())
     }
 }

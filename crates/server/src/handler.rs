@@ -119,10 +119,14 @@ macro_rules! handlers {
             $($arg: FromContext<EventContext>,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+                context.begin_taking();
                 $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
                     Ok(argument) => argument,
                     Err(error) => return Box::pin(std::future::ready(Err(error))),
                 };)*
+                if let Err(error) = context.finish_taking() {
+                    return Box::pin(std::future::ready(Err(error)));
+                }
                 let future = self($($arg),*);
                 Box::pin(async move { Reply::of_value(&future.await, &context) })
             }
@@ -137,10 +141,14 @@ macro_rules! handlers {
             $($arg: FromContext<EventContext>,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+                context.begin_taking();
                 $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
                     Ok(argument) => argument,
                     Err(error) => return Box::pin(std::future::ready(Err(error))),
                 };)*
+                if let Err(error) = context.finish_taking() {
+                    return Box::pin(std::future::ready(Err(error)));
+                }
                 let future = self($($arg),*);
                 Box::pin(async move {
                     match future.await {

@@ -156,7 +156,7 @@ pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };
 pub use dynamic::DynamicNamespace;
-pub use error::{AckError, ConnectError, EmitError, Error, RoomError};
+pub use error::{AckError, ArgumentError, ConnectError, EmitError, Error, RoomError};
 pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
@@ -303,7 +303,7 @@ pub use wirebird_engine::{
     TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
-pub use wirebird_proto::value::{Date, Map, Value};
+pub use wirebird_proto::value::{ArgsError, ArgsErrorCause, Date, Map, Value};
 
 /// The handles of a server are safe to hold across a caught panic: nothing is left half changed behind their locks.
 mod unwind {

@@ -25,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) max_client: LoadLimit,
     pub(crate) max_total: LoadLimit,
     pub(crate) max_auth: usize,
+    pub(crate) strict_arguments: bool,
     pub(crate) shards: usize,
     pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
 }
@@ -51,6 +52,7 @@ impl Default for Options {
             max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },
             max_total: LoadLimit { events: 1_000_000, bytes: 1 << 30 },
             max_auth: 64 << 10,
+            strict_arguments: false,
             on_connection_error: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }

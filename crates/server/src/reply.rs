@@ -38,9 +38,7 @@ impl Reply {
 
     /// The arguments that will be acknowledged, if any.
     pub fn args(&self) -> Option<RawArgs> {
-        let encoded = self.0.as_ref()?;
-        let text = String::from_utf8_lossy(encoded.json()).into_owned();
-        RawArgs::from_json_elements(text.into(), encoded.attachments.clone()).ok()
+        self.0.as_ref()?.to_args().ok()
     }
 
     /// What a handler returned.

@@ -29,6 +29,12 @@ pub trait EventHandlerExt<M>: EventHandler<M> + Sized {
     fn layer(self, layer: impl EventLayer) -> Configured<Self> {
         Configured::new(self).layer(layer)
     }
+
+    /// Makes arguments that the handler does not take an error: see
+    /// [`Builder::strict_arguments`](crate::Builder::strict_arguments), which does so for all.
+    fn strict(self) -> Configured<Self> {
+        Configured::new(self).strict()
+    }
 }
 
 impl<M, H: EventHandler<M>> EventHandlerExt<M> for H {}
@@ -38,6 +44,7 @@ impl<M, H: EventHandler<M>> EventHandlerExt<M> for H {}
 pub struct Configured<H> {
     handler: H,
     settings: Settings,
+    strict: bool,
 }
 
 /// What was said about a handler.
@@ -48,13 +55,22 @@ pub struct Settings {
 }
 
 impl<H> Configured<H> {
-    fn new(handler: H) -> Self {
-        Self { handler, settings: Settings::default() }
+    fn new<M>(mut handler: H) -> Self
+    where
+        H: EventHandler<M>,
+    {
+        Self { settings: handler.take_settings(), handler, strict: false }
     }
 
     /// As [`EventHandlerExt::layer`].
     pub fn layer(mut self, layer: impl EventLayer) -> Self {
         self.settings.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// As [`EventHandlerExt::strict`].
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
         self
     }
 }
@@ -66,6 +82,9 @@ pub struct WithOptions<M>(std::marker::PhantomData<M>);
 
 impl<M, H: EventHandler<M>> EventHandler<WithOptions<M>> for Configured<H> {
     fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+        if self.strict {
+            context.set_strict();
+        }
         self.handler.call(context)
     }
 

@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use support::{Client, settle};
-use wirebird::extract::{Args, Data};
-use wirebird::{EmitError, Error, RawArgs, Server, Socket, Value};
-use wirebird_proto::value::ArgsError;
+use wirebird::extract::{Args, Data, EventContext, FromContext};
+use wirebird::{
+    ArgsErrorCause, ArgumentError, EmitError, Error, EventHandlerExt, Next, RawArgs, Server, Socket, Value,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Point {
@@ -113,31 +114,110 @@ async fn handlers_take_arguments_by_position() {
     }
 }
 
-/// F-ARG-07: arguments that do not fit never reach the handler; the error names the one.
+/// F-ARG-07: arguments that do not fit never reach the handler; the error names the event, the argument and the cause,
+/// without what was received.
 #[tokio::test]
 async fn arguments_that_do_not_fit_are_an_error_that_names_them() {
     let io = Server::new();
     io.on("pair", async |Data(_): Data<(u8, String)>| "must not run");
     io.on("one", async |Data(_): Data<u8>| "must not run");
     io.on("bytes", async |Data(_): Data<Bytes>| "must not run");
+    io.on("all", async |Args(_): Args| "must not run");
     io.on_error(async |error: Error| {
         assert!(error.is_bad_arguments());
-        error.downcast_ref::<ArgsError>().unwrap().index
+        let bad = error.downcast_ref::<ArgumentError>().unwrap();
+        let missing = matches!(bad.cause(), ArgsErrorCause::Missing);
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("event {:?}: argument {}", bad.event(), bad.index())), "{text}");
+        assert!(!text.contains("secret") && missing == text.ends_with("is missing"), "{text}");
+        (bad.event().to_owned(), bad.index(), missing)
     });
     let (client, _) = connected(&io).await;
     for (event, index) in [
-        (r#"["pair"]"#, 0),
-        (r#"["pair",1]"#, 1),
-        (r#"["pair","a","b"]"#, 0),
-        (r#"["pair",1,2]"#, 1),
-        (r#"["pair",256,"b"]"#, 0),
-        (r#"["pair",1,null]"#, 1),
-        (r#"["one"]"#, 0),
-        (r#"["one",[1]]"#, 0),
-        (r#"["one",-1]"#, 0),
-        (r#"["bytes",7]"#, 0),
+        (r#"["pair"]"#, r#""pair",0,true"#),
+        (r#"["pair",1]"#, r#""pair",1,true"#),
+        (r#"["pair","secret","b"]"#, r#""pair",0,false"#),
+        (r#"["pair",1,2]"#, r#""pair",1,false"#),
+        (r#"["pair",256,"b"]"#, r#""pair",0,false"#),
+        (r#"["pair",1,null]"#, r#""pair",1,false"#),
+        (r#"["one"]"#, r#""one",0,true"#),
+        (r#"["one",[1]]"#, r#""one",0,false"#),
+        (r#"["one",-1]"#, r#""one",0,false"#),
+        (r#"["bytes",7]"#, r#""bytes",0,false"#),
+        (r#"["all",1,1e999]"#, r#""all",1,false"#),
     ] {
         assert_eq!(client.call(0, event).await, [format!("30[{index}]")], "{event}");
+    }
+}
+
+/// F-ARG-07: where the server or a handler is strict, arguments that nobody takes are an error too.
+#[tokio::test]
+async fn arguments_that_nobody_takes_are_an_error_where_that_is_wanted() {
+    async fn pair(Data((a, _)): Data<(u8, Option<String>)>) -> u8 {
+        a
+    }
+    /// Two that take different ones: what counts is the last argument that anybody takes.
+    async fn both(Data(first): Data<u8>, Data((_, second)): Data<(u8, u8)>) -> (u8, u8) {
+        (first, second)
+    }
+    struct Count(usize);
+    impl FromContext<EventContext> for Count {
+        fn from_context(event: &EventContext) -> Result<Self, Error> {
+            Ok(Self(event.args().len()))
+        }
+    }
+    for strict in [true, false] {
+        let io = Server::builder().strict_arguments(strict).build();
+        // What a layer looks at is not taken.
+        io.event_layer(async |event: EventContext, next: Next| {
+            assert!(event.args().len() < 9);
+            next.run(event).await
+        });
+        io.on("one", async |Data(n): Data<u8>| n);
+        io.on("unit", async |Data(()): Data<()>| 0);
+        io.on("nothing", async |_: Socket| 0);
+        io.on("pair", pair).on("both", both).on("strict pair", pair.strict());
+        io.on("any", async |Data(_): Data<serde::de::IgnoredAny>| 0);
+        io.on("args", async |Args(args): Args| args.len());
+        io.on("raw", async |args: RawArgs| args.len());
+        io.on("context", async |event: EventContext| event.args().len());
+        io.on("own", async |Count(count): Count| count);
+        io.on_error(async |error: Error| {
+            let bad = error.downcast_ref::<ArgumentError>().unwrap();
+            assert!(matches!(bad.cause(), ArgsErrorCause::Unexpected), "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!("event {:?}: argument {} is one too many", bad.event(), bad.index())
+            );
+            format!("extra {}", bad.index())
+        });
+        let (client, _) = connected(&io).await;
+        for (event, lenient, extra) in [
+            (r#"["one",7]"#, "7", None),
+            (r#"["one",7,8]"#, "7", Some(1)),
+            (r#"["unit"]"#, "0", None),
+            (r#"["unit",null]"#, "0", Some(0)),
+            (r#"["nothing"]"#, "0", None),
+            (r#"["nothing",1]"#, "0", Some(0)),
+            (r#"["pair",1]"#, "1", None),
+            (r#"["pair",1,null]"#, "1", None),
+            (r#"["pair",1,"b",[3],4]"#, "1", Some(2)),
+            (r#"["both",1,2]"#, "1,2", None),
+            (r#"["both",1,2,3]"#, "1,2", Some(2)),
+            (r#"["any",1,2,3]"#, "0", None),
+            (r#"["args",1,2,3]"#, "3", None),
+            (r#"["raw",1,2,3]"#, "3", None),
+            (r#"["context",1,2,3]"#, "3", None),
+            (r#"["own",1,2,3]"#, "3", None),
+        ] {
+            let expected = match extra {
+                Some(index) if strict => format!(r#"30["extra {index}"]"#),
+                _ => format!("30[{lenient}]"),
+            };
+            assert_eq!(client.call(0, event).await, [expected], "{event} {strict}");
+        }
+        assert_eq!(client.call(0, r#"["strict pair",1,"b",[3],4]"#).await, [r#"30["extra 2"]"#]);
+        assert_eq!(client.call(0, r#"["strict pair",1,"b"]"#).await, ["30[1]"]);
     }
 }
 

@@ -29,9 +29,22 @@ use crate::socket_io::escape::replace_lone_surrogates;
 ///
 /// An argument is missing or not what `T` expects; the error names it.
 pub fn decode_args<'de, T: Deserialize<'de>>(args: &'de RawArgs) -> Result<T, ArgsError> {
+    decode_args_counted(args).map(|(data, _)| data)
+}
+
+/// As [`decode_args`]; returns how many of the arguments, counted from the first one, `T` has taken, too. The rest was
+/// ignored.
+///
+/// # Errors
+///
+/// As [`decode_args`].
+pub fn decode_args_counted<'de, T: Deserialize<'de>>(args: &'de RawArgs) -> Result<(T, usize), ArgsError> {
     let decode = |by_value| {
         let state = State::default();
-        T::deserialize(Args { args, by_value, state: &state }).map_err(|cause| state.error(cause))
+        match T::deserialize(Args { args, by_value, state: &state }) {
+            Ok(data) => Ok((data, state.taken.get())),
+            Err(cause) => Err(state.error(cause)),
+        }
     };
     let by_value = !args.attachments().is_empty();
     let result = decode(by_value);
@@ -92,14 +105,24 @@ pub struct ArgsError {
 pub enum ArgsErrorCause {
     /// There are not so many arguments.
     Missing,
+    /// There are more arguments than anybody takes; this is the first of them.
+    Unexpected,
     /// It is not what was expected.
     Invalid(Error),
+}
+
+impl ArgsError {
+    /// The argument at `index` is one that nobody takes.
+    pub fn unexpected(index: usize) -> Self {
+        Self { index, cause: ArgsErrorCause::Unexpected }
+    }
 }
 
 impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             ArgsErrorCause::Missing => write!(f, "argument {} is missing", self.index),
+            ArgsErrorCause::Unexpected => write!(f, "argument {} is one too many", self.index),
             ArgsErrorCause::Invalid(cause) => write!(f, "argument {}: {}", self.index, without_data(cause)),
         }
     }
@@ -121,7 +144,7 @@ pub fn without_data(error: &Error) -> String {
 impl std::error::Error for ArgsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
-            ArgsErrorCause::Missing => None,
+            ArgsErrorCause::Missing | ArgsErrorCause::Unexpected => None,
             ArgsErrorCause::Invalid(cause) => Some(cause),
         }
     }
@@ -149,6 +172,8 @@ fn parse_value(json: &str, attachments: &[Bytes]) -> Result<Value, Error> {
 struct State {
     index: Cell<usize>,
     missing: Cell<bool>,
+    /// How many arguments have been looked at.
+    taken: Cell<usize>,
 }
 
 impl State {
@@ -172,6 +197,7 @@ struct Args<'de, 'a> {
 
 impl<'de, 'a> Args<'de, 'a> {
     fn first(&self) -> Arg<'de, 'a> {
+        self.state.taken.set(1);
         Arg { args: self.args, index: 0, by_value: self.by_value, state: self.state }
     }
 }
@@ -244,6 +270,7 @@ impl<'de> Deserializer<'de> for Args<'de, '_> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.state.taken.set(self.args.len());
         visitor.visit_unit()
     }
 
@@ -316,6 +343,7 @@ impl<'de> SeqAccess<'de> for Positional<'de, '_> {
         let arg = Arg { args, index: self.next, by_value, state };
         state.index.set(self.next);
         self.next += 1;
+        state.taken.set(self.next);
         seed.deserialize(arg).map(Some)
     }
 

@@ -24,7 +24,9 @@ mod handoff;
 mod map;
 mod ser;
 
-pub use args::{ArgsError, ArgsErrorCause, decode_all, decode_args, decode_value, without_data};
+pub use args::{
+    ArgsError, ArgsErrorCause, decode_all, decode_args, decode_args_counted, decode_value, without_data,
+};
 pub use date::{Date, ParseDateError};
 pub use map::Map;
 pub use ser::{EncodeError, encode_args, encode_outcome};

@@ -56,6 +56,26 @@ const MISSING: bool = true;
 const INVALID: bool = false;
 
 #[test]
+fn what_is_taken_is_counted() {
+    fn taken<T: DeserializeOwned>(json: &str) -> usize {
+        decode_args_counted::<T>(&args(json)).unwrap().1
+    }
+    let three = "1,[2,2],3";
+    assert_eq!(taken::<()>(three), 0);
+    assert_eq!(taken::<i32>(three), 1);
+    assert_eq!(taken::<Newtype<i32>>(three), 1);
+    assert_eq!(taken::<Value>(three), 1);
+    assert_eq!(taken::<(i32,)>(three), 1);
+    assert_eq!(taken::<(i32, Pair)>(three), 2);
+    assert_eq!(taken::<Option<(i32, [u8; 2])>>(three), 2);
+    assert_eq!(taken::<(i32, Vec<u8>, i32)>(three), 3);
+    assert_eq!(taken::<(i32, Value, i32, Option<i32>)>(three), 4, "absent, but asked for");
+    assert_eq!(taken::<de::IgnoredAny>(three), 3);
+    let duplicates = r#"{"x":1,"x":2,"y":3},4"#;
+    assert_eq!(taken::<Point>(duplicates), 1, "also when it is decoded a second time");
+}
+
+#[test]
 fn tuples_are_positional() {
     assert_eq!(decode("1,\"a\",true"), Ok((1, "a".to_owned(), true)));
     assert_eq!(decode("1,\"a\",true"), Ok((1, "a".to_owned())));
