@@ -43,6 +43,8 @@ impl EventEntry {
 
 #[derive(Default, Clone)]
 pub(crate) struct Table {
+    /// In this order, before the one below.
+    pub(crate) before_connect: Vec<Arc<ConnectFn>>,
     pub(crate) connect: Option<Arc<ConnectFn>>,
     pub(crate) disconnecting: Option<Arc<DisconnectFn>>,
     pub(crate) disconnect: Option<Arc<DisconnectFn>>,
@@ -70,7 +72,8 @@ impl Handlers {
 
     pub(crate) fn is_empty(&self) -> bool {
         let table = self.table();
-        table.connect.is_none()
+        table.before_connect.is_empty()
+            && table.connect.is_none()
             && table.disconnecting.is_none()
             && table.disconnect.is_none()
             && table.fallback.is_none()
@@ -85,6 +88,11 @@ impl Handlers {
 
     pub(crate) fn set_class(&self, class: Arc<Table>) {
         self.change(|table| table.class = Some(class.clone()));
+    }
+
+    pub(crate) fn add_before_connect<M>(&self, handler: impl ConnectHandler<M>) {
+        let erased: Arc<ConnectFn> = Arc::new(Box::new(move |context| handler.call(context)));
+        self.change(|table| table.before_connect.push(erased.clone()));
     }
 
     pub(crate) fn set_connect<M>(&self, handler: impl ConnectHandler<M>) {

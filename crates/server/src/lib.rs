@@ -78,7 +78,7 @@
 //! | have a namespace for each chat, tenant, document | [`Server::of_pattern`], [`Server::of_matching`], [`extract::Path`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
 //! | put something around event handlers: checks, rate limits, timing | [`EventLayer`], [`layers`] |
-//! | refuse a client | [`ConnectError`] |
+//! | check a client before it is connected, refuse it | [`Namespace::before_connect`], [`ConnectError`] |
 //! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
 //! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
 //! | keep values for a client | [`Socket::session`] |

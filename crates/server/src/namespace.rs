@@ -137,6 +137,34 @@ impl Namespace {
 
     // ---- handlers ----
 
+    /// Adds a check that runs before the connect handler: what it returns refuses as a connect handler's does, and it can do
+    /// all that one can. There may be any number of them; they run one after another in the order they were added, and
+    /// after the first one that refuses nothing else runs.
+    ///
+    /// ```
+    /// use wirebird::{ConnectError, Server, Socket, extract::Auth};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Login {
+    ///     token: String,
+    /// }
+    ///
+    /// async fn authenticate(socket: Socket, Auth(login): Auth<Login>) -> Result<(), ConnectError> {
+    ///     if login.token != "secret" {
+    ///         return Err(ConnectError::new("unauthorized").with_data("log in first"));
+    ///     }
+    ///     socket.session().insert(login.token);
+    ///     Ok(())
+    /// }
+    ///
+    /// let io = Server::new();
+    /// io.of("/chat").before_connect(authenticate).on_connect(async |socket: Socket| socket.emit("welcome", ()));
+    /// ```
+    pub fn before_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.inner.handlers.add_before_connect(handler);
+        self
+    }
+
     /// Handles connections: the client is connected when the handler returns `()` or `Ok(())`, and refused otherwise.
     ///
     /// The handler may join rooms, fill the session and emit: the client receives what was emitted to it right after

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::core::Core;
 use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent};
-use crate::error::Error;
+use crate::error::{ConnectError, Error};
 use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
-use crate::handler::{DisconnectFn, ErrorFn};
+use crate::handler::{ConnectFn, DisconnectFn, ErrorFn};
 use crate::handlers::Table;
 use crate::reason::DisconnectReason;
 use crate::reply::Reply;
@@ -20,15 +20,20 @@ impl Dispatcher for Router {
     fn connect(&self, request: ConnectRequest, responder: ConnectResponder) {
         let socket = request.socket;
         let core = socket.0.core.clone();
-        let Some(handler) = of_lifecycle(&socket, |table| table.connect.as_ref()) else {
+        let before = before_connect(&socket);
+        let handler = of_lifecycle(&socket, |table| table.connect.as_ref());
+        if before.is_empty() && handler.is_none() {
             return responder.accept();
-        };
+        }
         let context = ConnectContext { socket: socket.clone() };
         let span = span(&socket, "connect");
         task::start(
             core.runtime(),
             span,
-            || handler(context),
+            || match handler {
+                Some(handler) if before.is_empty() => handler(context),
+                handler => Box::pin(connect_in_turn(before, handler, context)),
+            },
             move |result| match result.map_err(Into::into).flatten() {
                 Ok(()) => responder.accept(),
                 Err(mut error) => {
@@ -96,6 +101,31 @@ impl Dispatcher for Router {
         if let Some(handler) = of_lifecycle(&socket, |table| table.disconnect.as_ref()) {
             leave("disconnect", &handler, socket, reason, completion);
         }
+    }
+}
+
+/// The handlers that run before the one of connections: those for all namespaces, then those of this one.
+fn before_connect(socket: &Socket) -> Vec<Arc<ConnectFn>> {
+    let any = socket.0.core.any_namespace.table();
+    let own = socket.0.namespace.handlers.table();
+    any.before_connect.iter().chain(&own.before_connect).cloned().collect()
+}
+
+/// Runs the handlers of a connection one after another. None runs for a client that has been refused or is gone.
+async fn connect_in_turn(
+    before: Vec<Arc<ConnectFn>>,
+    handler: Option<Arc<ConnectFn>>,
+    context: ConnectContext,
+) -> Result<(), ConnectError> {
+    for handler in before {
+        handler(context.clone()).await?;
+        if context.socket.0.is_ending() {
+            return Err(ConnectError::rejected());
+        }
+    }
+    match handler {
+        Some(handler) => handler(context).await,
+        None => Ok(()),
     }
 }
 

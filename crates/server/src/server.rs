@@ -442,6 +442,13 @@ pub struct AnyNamespace {
 }
 
 impl AnyNamespace {
+    /// As [`Namespace::before_connect`], for every namespace, those that have such handlers of their own included: these
+    /// here run first.
+    pub fn before_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.core.any_namespace.add_before_connect(handler);
+        self
+    }
+
     /// As [`Namespace::on_connect`].
     pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
         self.core.any_namespace.set_connect(handler);

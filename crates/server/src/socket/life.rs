@@ -33,6 +33,11 @@ impl SocketInner {
         self.mailbox.lock().is_listed()
     }
 
+    /// Whether it has been told to end, also before it was accepted.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.mailbox.lock().reason().is_some()
+    }
+
     // ---- connecting ----
 
     /// The CONNECT packet, with what the application adds to it.
