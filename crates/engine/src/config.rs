@@ -10,9 +10,14 @@ use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
 use crate::http::ClientFiles;
 use crate::id::{IdGenerator, RandomIds};
+use crate::protocol::Protocol;
 
 /// What counts as for ever: longer times would overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The longest ping interval and timeout that clients are told. Browsers add the two up for a timer, and one of 2^31 ms
+/// or more fires at once.
+const LONGEST_PING: Duration = Duration::from_millis((1 << 30) - 1);
 
 /// Finds the peer's address in a request's extensions.
 pub type FindPeer = Arc<dyn Fn(&http::Extensions) -> Option<std::net::SocketAddr> + Send + Sync>;
@@ -191,9 +196,20 @@ impl Config {
         self.allow_upgrades && self.transports.websocket
     }
 
-    /// The transports that a client on polling may move to.
-    pub(crate) fn offered_upgrades(&self) -> &'static [&'static str] {
-        match (self.allow_upgrades, self.transports.websocket, self.transports.webtransport) {
+    /// The time between pings that clients are told.
+    pub(crate) fn told_ping_interval(&self) -> Duration {
+        LONGEST_PING.min(self.ping_interval.saturating_add(self.ping_grace))
+    }
+
+    /// The time for a pong that clients are told.
+    pub(crate) fn told_ping_timeout(&self) -> Duration {
+        LONGEST_PING.min(self.ping_timeout)
+    }
+
+    /// The transports that a client on polling may move to. WebTransport came with version 4.
+    pub(crate) fn offered_upgrades(&self, protocol: Protocol) -> &'static [&'static str] {
+        let webtransport = self.transports.webtransport && protocol == Protocol::V4;
+        match (self.allow_upgrades, self.transports.websocket, webtransport) {
             (true, true, true) => &["websocket", "webtransport"],
             (true, true, false) => &["websocket"],
             (true, false, true) => &["webtransport"],

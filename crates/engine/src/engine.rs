@@ -27,10 +27,6 @@ use crate::session::{Link, Session};
 use crate::timer::{Closed, Expire, Millis, Timers};
 use crate::transport::Transport;
 
-/// The longest ping interval and timeout that clients are told. Browsers add the two up for a timer, and one of 2^31 ms
-/// or more fires at once.
-const LONGEST_PING: Duration = Duration::from_millis((1 << 30) - 1);
-
 /// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
 ///
 /// Calls for one session follow one another, but for `close`, which may come while a message is being handled; those
@@ -224,7 +220,7 @@ impl Engine {
     pub(crate) fn open_polling(&self, handshake: Arc<Handshake>) -> Option<(Arc<Session>, Bytes)> {
         let link = Link::Polling { polled: false, waker: None };
         let session = self.create(self.next_id()?, handshake, link, None)?;
-        let open = self.open_json(session.id(), self.shared.config.offered_upgrades());
+        let open = self.open_json(session.id(), self.shared.config.offered_upgrades(session.protocol()));
         let session = self.shared.announced(session)?;
         let body = if session.is_v3() { session.first_reply(&open) } else { format!("0{open}").into() };
         Some((session, body))
@@ -273,8 +269,8 @@ impl Engine {
         OpenPacket {
             sid: id.as_str(),
             upgrades,
-            ping_interval: LONGEST_PING.min(config.ping_interval.saturating_add(config.ping_grace)),
-            ping_timeout: LONGEST_PING.min(config.ping_timeout),
+            ping_interval: config.told_ping_interval(),
+            ping_timeout: config.told_ping_timeout(),
             max_payload: config.max_payload,
         }
         .to_json()

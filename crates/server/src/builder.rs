@@ -96,6 +96,29 @@ impl Builder {
         self
     }
 
+    /// Whether older clients are let in, which speak Engine.IO 3 and Socket.IO protocol 4: JavaScript clients 1.x and
+    /// 2.x, and others of their time. Default false.
+    ///
+    /// They are handled by the same handlers as all others. What they cannot say as `auth` they say in the query, and
+    /// there handlers find it as [`Auth`](crate::extract::Auth), as an object of strings. What such a client calls its
+    /// `socket.id` is the id of its Engine.IO session, a secret that [`Socket::id`](crate::Socket::id) never is: to name
+    /// a client to others, tell it its id in an event.
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.engine.allow_eio3 = allow;
+        self
+    }
+
+    /// Whether clients may poll by script tags (JSONP): pages in browsers without cross-origin requests, with JavaScript
+    /// clients up to 4.2. Default false.
+    ///
+    /// A script tag is not subject to [`cors_allowed_origins`](Self::cors_allowed_origins): browsers send cookies with it
+    /// and tell no origin. With this option, the page of any site can open a connection in the name of its visitor and
+    /// read what comes. Use it only where clients are told apart by something that other sites do not know.
+    pub fn jsonp(mut self, allow: bool) -> Self {
+        self.engine.jsonp = allow;
+        self
+    }
+
     /// Whether polling replies of 1024 bytes and more are compressed. Default true.
     pub fn http_compression(mut self, compress: bool) -> Self {
         self.engine.http_compression = compress;

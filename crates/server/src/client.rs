@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use wirebird_engine::{CloseReason, Expire, Message, Millis, Owed, Session};
-use wirebird_proto::socket_io::{HeaderKind, Limits, Packet, PacketKind};
+use wirebird_proto::socket_io::{Limits, Packet, PacketKind};
 
 use crate::core::Core;
 use crate::dispatch::{ConnectRequest, ConnectResponder};
@@ -18,8 +18,8 @@ use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::mailbox::{Load, QueuedEvent};
 use crate::namespace::NamespaceInner;
+use crate::old;
 use crate::options::millis;
-use crate::packet::control;
 use crate::parser::{self, Incoming};
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
@@ -141,7 +141,13 @@ impl Client {
                     socket.shut_gate();
                 }
             }
-            (PacketKind::Connect { auth }, None) => self.connect(core, session, &packet.namespace, auth),
+            (PacketKind::Connect { auth }, None) if !old::is_old(session) => {
+                self.connect(core, session, &packet.namespace, auth);
+            }
+            (PacketKind::Connect { auth }, None) if packet.namespace != "/" => {
+                let query = packet.query.as_deref().map(old::auth_of_query);
+                self.connect(core, session, &packet.namespace, query.or(auth));
+            }
             (PacketKind::Event { .. } | PacketKind::Ack { .. } | PacketKind::Disconnect, None)
                 if self.closed.lock().contains(&packet.namespace) => {}
             _ => {
@@ -165,10 +171,16 @@ impl Client {
 
     // ---- connecting ----
 
+    /// Connects an old client to `/`, which it does not ask for.
+    pub(crate) fn connect_unasked(&self, core: &Core, session: &Arc<Session>) {
+        let auth = old::auth_of_request(session.handshake());
+        self.connect(core, session, &ByteString::from_static("/"), auth);
+    }
+
     fn connect(&self, core: &Core, session: &Arc<Session>, name: &ByteString, auth: Option<ByteString>) {
         self.closed.lock().retain(|other| other != name);
         let refuse = |error: ConnectError| {
-            let _ = session.send(control(core, HeaderKind::ConnectError, name, &error.to_json()));
+            let _ = session.send(old::refusal(core, session, name, &error));
         };
         if self.sockets.lock().len() >= core.options.max_namespaces {
             return refuse(ConnectError::new("Too many namespaces"));

@@ -30,6 +30,7 @@ use crate::handlers::Handlers;
 use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::namespace::NamespaceInner;
+use crate::old;
 use crate::options::Options;
 use crate::packet::Encoded;
 use crate::parser::Parser;
@@ -351,7 +352,11 @@ impl Handler for Core {
             let _ = self.runtime.set(runtime.clone());
             self.shards.attach(runtime);
         }
-        session.set_layer(Client::new(&core, session));
+        let client = Client::new(&core, session);
+        session.set_layer(client.clone());
+        if old::is_old(session) {
+            client.connect_unasked(&core, session);
+        }
     }
 
     fn message(&self, session: &Arc<Session>, message: Message) {

@@ -212,6 +212,15 @@ impl ConnectError {
         let payload = Payload { message: &self.message, data: self.data.as_ref() };
         serde_json::to_string(&payload).unwrap_or_else(|_| format!("{{\"message\":\"{REJECTED}\"}}"))
     }
+
+    /// The payload of the packet of older clients: the details alone if there are any, else the message.
+    pub(crate) fn to_plain_json(&self) -> String {
+        match &self.data {
+            Some(data) if !data.is_null() => serde_json::to_string(data),
+            _ => serde_json::to_string(&self.message),
+        }
+        .unwrap_or_else(|_| format!("\"{REJECTED}\""))
+    }
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for ConnectError {

@@ -130,6 +130,7 @@ mod mailbox;
 mod members;
 mod named;
 mod namespace;
+mod old;
 mod operator;
 mod options;
 mod packet;

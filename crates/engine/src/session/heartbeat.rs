@@ -11,18 +11,17 @@ impl Session {
     pub(super) fn begin_heartbeat(&self) {
         let mut core = self.core.lock();
         core.heartbeat.awaiting_pong = self.is_v3();
-        let delay = if self.is_v3() { self.silence_allowed() } else { self.ping_interval() };
+        let config = &self.shared.config;
+        let delay =
+            if self.is_v3() { self.silence_allowed() } else { config.ping_interval.as_millis() as Millis };
         core.heartbeat.due = self.shared.now() + delay;
         self.schedule_heartbeat(&mut core);
     }
 
-    fn ping_interval(&self) -> Millis {
-        self.shared.config.ping_interval.as_millis() as Millis
-    }
-
-    /// How long a client of protocol 3 may send no ping.
+    /// How long a client of protocol 3 may send no ping. It goes by what it was told.
     fn silence_allowed(&self) -> Millis {
-        self.ping_interval() + self.shared.config.ping_timeout.as_millis() as Millis
+        let config = &self.shared.config;
+        (config.told_ping_interval() + config.told_ping_timeout()).as_millis() as Millis
     }
 
     pub(super) fn schedule_heartbeat(&self, core: &mut Core) {
@@ -38,7 +37,7 @@ impl Session {
         let mut core = self.core.lock();
         core.heartbeat.awaiting_pong = false;
         core.heartbeat.excused = false;
-        core.heartbeat.due = self.shared.now() + self.ping_interval();
+        core.heartbeat.due = self.shared.now() + self.shared.config.ping_interval.as_millis() as Millis;
         if core.heartbeat.due < core.heartbeat.timer {
             self.schedule_heartbeat(&mut core);
         }

@@ -11,6 +11,7 @@ use crate::dispatch::{Completion, Work};
 use crate::error::{AckError, ConnectError};
 use crate::guard;
 use crate::mailbox::{Accepted, Load, Stage};
+use crate::old;
 use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
@@ -40,12 +41,13 @@ impl SocketInner {
 
     // ---- connecting ----
 
-    /// The CONNECT packet, with what the application adds to it.
+    /// The CONNECT packet, with what the application adds to it; old clients get none of that.
     pub(crate) fn connect_packet(
         &self,
         extra: Option<serde_json::Map<String, serde_json::Value>>,
     ) -> Outgoing {
         let json = match extra {
+            _ if old::is_old(&self.session) => String::new(),
             None => format!("{{\"sid\":\"{}\"}}", self.id),
             Some(mut members) => {
                 members.insert("sid".into(), self.id.as_str().into());
@@ -108,7 +110,7 @@ impl SocketInner {
         let farewell = if self.core.options.always_connect {
             control(&self.core, HeaderKind::Disconnect, &self.namespace.name, "")
         } else {
-            control(&self.core, HeaderKind::ConnectError, &self.namespace.name, &error.to_json())
+            old::refusal(&self.core, &self.session, &self.namespace.name, &error)
         };
         self.observe_sent(&farewell);
         self.client.part(self, || {

@@ -7,4 +7,5 @@ mod support;
 mod client_files;
 mod hooks;
 mod http;
+mod old;
 mod options;

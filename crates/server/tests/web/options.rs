@@ -429,6 +429,18 @@ fn opt_27_send_queue() {
     }
 }
 
+/// F-OPT-28: clients of Engine.IO 3 and polling by script tags are let in only when that is said.
+#[test]
+fn opt_28_allow_eio3() {
+    for (change, allowed) in [(None, false), (Some(false), false), (Some(true), true)] {
+        let config = config(|b| match change {
+            Some(allow) => b.allow_eio3(allow).jsonp(allow),
+            None => b,
+        });
+        assert_eq!((config.allow_eio3, config.jsonp), (allowed, allowed), "{change:?}");
+    }
+}
+
 /// F-OPT-30, F-NOD-20: the application decides on each connection before anything exists for it.
 #[tokio::test]
 async fn opt_30_allow_request() {
