@@ -311,6 +311,7 @@ mod tests {
         assert_eq!(address("unknown"), None);
     }
 
+    /// F-INT-06, AB-18, pain 21
     #[test]
     fn forwarding_headers_count_only_from_trusted_proxies() {
         let trusted = TrustedProxies::Addrs(vec!["127.0.0.1".parse().unwrap()]);

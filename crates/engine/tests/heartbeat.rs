@@ -146,7 +146,7 @@ async fn a_blocked_handler_delays_no_ping_and_costs_no_session() {
     assert_eq!(server.engine.session_count(), 2);
 }
 
-/// F-PRO-07: the same on polling, where the handler holds the POST.
+/// F-PRO-07, F-SCL-06: the same on polling, where the handler holds the POST and polls go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_blocked_post_delays_no_ping_and_costs_no_session() {
     let (mut server, go_on) = blocking(beats(100, 400)).await;

@@ -113,7 +113,7 @@ async fn the_path_matches_exactly() {
     assert_eq!(server.engine.session_count(), 2);
 }
 
-/// F-PRO-19: another path, in whatever form it was configured.
+/// F-PRO-19, F-CTX-12: another path, in whatever form it was configured.
 #[tokio::test]
 async fn the_path_can_be_changed() {
     let server = TestServer::with(config(|c| c.path = "my/path/".into()), quiet).await;

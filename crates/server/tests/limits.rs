@@ -179,7 +179,7 @@ async fn a_public_id_is_no_credential() {
     io.close_within(Duration::ZERO).await;
 }
 
-/// Ids do not show up where logs and other clients could see them.
+/// F-SEC-02: ids do not show up where logs and other clients could see them.
 #[tokio::test]
 async fn the_session_id_is_not_in_debug_output() {
     let io = Server::new();

@@ -205,7 +205,7 @@ async fn binary_packets_of_many_threads_never_interleave() {
     assert!(decoder.is_idle());
 }
 
-/// Pain 1: threads that know of no runtime.
+/// F-SCL-02, pain 1: threads that know of no runtime, and a server on several cores.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_threads_lose_nothing_and_keep_their_order() {
     const THREADS: usize = 64;

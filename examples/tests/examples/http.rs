@@ -8,7 +8,19 @@ use crate::PATIENCE;
 /// A response.
 pub(crate) struct Response {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
+}
+
+impl Response {
+    /// The cookie that it sets, as a request sends it back.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        let line = self.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("set-cookie").then_some(value)
+        });
+        line?.split(';').next()
+    }
 }
 
 pub(crate) fn get(addr: &str, target: &str) -> Response {
@@ -34,10 +46,10 @@ pub(crate) fn request(
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     if method == "POST" {
-        text.push_str(&format!(
-            "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
+        if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+            text.push_str("Content-Type: text/plain;charset=UTF-8\r\n");
+        }
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     text.push_str(&format!("\r\n{body}"));
     stream.write_all(text.as_bytes()).unwrap();
@@ -45,5 +57,9 @@ pub(crate) fn request(
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Response { status: status.unwrap_or_else(|| panic!("no HTTP: {answer:?}")), body: body.into() }
+    Response {
+        status: status.unwrap_or_else(|| panic!("no HTTP: {answer:?}")),
+        head: head.into(),
+        body: body.into(),
+    }
 }

@@ -7,6 +7,7 @@ mod process;
 
 mod features;
 mod lifecycle;
+mod login;
 mod parsers;
 mod serving;
 

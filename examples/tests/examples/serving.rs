@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::process::Example;
 use crate::{PATIENCE, example, http};
 
+/// F-DEP-01, F-CTX-11
 #[test]
 fn standalone() {
     // It takes the address it is told; a port that is free now is most likely free in a moment.
@@ -39,6 +40,7 @@ fn the_standalone_server_is_as_short_as_it_says() {
     assert!(include_str!("../../standalone.rs").lines().count() <= 15);
 }
 
+/// F-DEP-09: together with a web application, whose routes emit.
 #[test]
 fn axum_chat() {
     let example = example!("axum_chat");
@@ -79,6 +81,7 @@ fn axum_chat() {
     assert!(!cid.has_received("chat") && !cid.has_received("announcement") && !cid.has_received("left"));
 }
 
+/// F-DEP-03
 #[test]
 fn tower_service() {
     let example = example!("tower_service");
@@ -89,6 +92,7 @@ fn tower_service() {
     }
 }
 
+/// F-INT-05
 #[test]
 fn hyper_plain() {
     let example = example!("hyper_plain");
