@@ -7,7 +7,8 @@
 //! |---|---|---|---|---|
 //! | [`Socket`] | the socket | yes | yes | yes |
 //! | [`Auth<T>`] | what the client sent when it connected | yes | yes | yes |
-//! | [`Arc<Handshake>`](Handshake) | the request that opened the connection | yes | yes | yes |
+//! | [`Arc<Handshake>`](crate::Handshake) | the request that opened the connection | yes | yes | yes |
+//! | [`Query<T>`], [`HeaderMap`](http::HeaderMap), [`Cookies`] | its query, headers and cookies | yes | yes | yes |
 //! | [`Session<T>`] | what was kept in the socket's session | yes | yes | yes |
 //! | [`Extension<T>`] | what middleware put into that request | yes | yes | yes |
 //! | [`State<S>`] | what was given to [`Builder::state`](crate::Builder::state) | yes | yes | yes |
@@ -29,7 +30,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use wirebird_engine::Handshake;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
 
@@ -39,7 +39,10 @@ use crate::namespace::Namespace;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
 
+mod request;
+
 pub use crate::dynamic::Path;
+pub use request::{Cookies, Query};
 
 /// Something that a handler can take as an argument. Implement it for arguments of your own.
 #[diagnostic::on_unimplemented(
@@ -214,12 +217,6 @@ impl<C: Context> FromContext<C> for Socket {
 impl<C: Context> FromContext<C> for Namespace {
     fn from_context(context: &C) -> Result<Self, Error> {
         Ok(context.socket().namespace())
-    }
-}
-
-impl<C: Context> FromContext<C> for Arc<Handshake> {
-    fn from_context(context: &C) -> Result<Self, Error> {
-        Ok(context.socket().handshake().clone())
     }
 }
 
