@@ -138,10 +138,13 @@ impl Decoder {
                     };
                     if header.is_whole_event(input.len()) {
                         let payload = take(&mut input, header.remaining);
-                        let event = if header.compressed {
-                            self.inflated(header, payload)?
-                        } else {
-                            header.into_event(payload)?
+                        let mut mask = header.mask;
+                        mask.apply(payload);
+                        let event = match header.opcode {
+                            opcode if header.compressed() => self.inflate(opcode == Opcode::Text, payload)?,
+                            Opcode::Text => Event::Text(Cow::Borrowed(utf8::check(payload)?)),
+                            Opcode::Binary => Event::Binary(Cow::Borrowed(payload)),
+                            opcode => control_event(opcode, Cow::Borrowed(payload))?,
                         };
                         self.release();
                         return Ok(Decoded { consumed: total - input.len(), event: Some(event) });
@@ -160,13 +163,7 @@ impl Decoder {
         }
     }
 
-    /// The compressed message that a frame is.
     #[cold]
-    fn inflated(&mut self, mut header: Header, payload: &mut [u8]) -> Result<Event<'static>, DecodeError> {
-        header.mask.apply(payload);
-        self.inflate(header.opcode == Opcode::Text, payload)
-    }
-
     fn inflate(&mut self, is_text: bool, compressed: &[u8]) -> Result<Event<'static>, DecodeError> {
         let inflater = self.inflater.as_mut().ok_or(DecodeError::ReservedBits)?;
         let bytes = inflater.inflate(compressed, self.max_message)?;
@@ -176,11 +173,16 @@ impl Decoder {
         utf8::own(bytes).map(|text| Event::Text(Cow::Owned(text)))
     }
 
+    #[inline]
+    fn context(&self) -> Context {
+        let under_way = self.partial.as_ref().and_then(|partial| partial.message.as_ref()).map(Message::len);
+        Context { limit: self.max_message, under_way, deflate: self.inflater.is_some() }
+    }
+
     /// Takes the next header off the input. `None` if it is not complete; then all input is taken in.
     #[inline]
     fn header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, DecodeError> {
-        let under_way = self.partial.as_ref().and_then(|partial| partial.message.as_ref()).map(Message::len);
-        let context = Context { limit: self.max_message, under_way, deflate: self.inflater.is_some() };
+        let context = self.context();
         if self.partial.as_ref().is_none_or(|partial| partial.header_len == 0) {
             if let Some((header, len)) = Header::parse(input, &context)? {
                 take(input, len);
@@ -190,6 +192,12 @@ impl Decoder {
                 return Ok(None);
             }
         }
+        self.header_in_pieces(input)
+    }
+
+    #[cold]
+    fn header_in_pieces(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, DecodeError> {
+        let context = self.context();
         let partial = self.partial.get_or_insert_default();
         let before = partial.header_len;
         let more = input.len().min(header::MAX_LEN - before);
@@ -227,10 +235,10 @@ impl Decoder {
 
         let message = partial.message.get_or_insert_with(|| Message::new(&header));
         let expected =
-            if header.fin { message.len() + piece.len() + header.remaining } else { self.max_message };
+            if header.fin() { message.len() + piece.len() + header.remaining } else { self.max_message };
         message.push(piece, expected)?;
         match partial.message.take() {
-            Some(message) if complete && header.fin => return self.finish(message).map(Some),
+            Some(message) if complete && header.fin() => return self.finish(message).map(Some),
             message => partial.message = message,
         }
         if !complete {
@@ -276,17 +284,7 @@ impl Header {
     /// Whether the frame is an event by itself that lies whole in `available` bytes of input.
     #[inline]
     fn is_whole_event(&self, available: usize) -> bool {
-        self.remaining <= available && self.fin && self.opcode != Opcode::Continuation
-    }
-
-    #[inline]
-    fn into_event(mut self, payload: &mut [u8]) -> Result<Event<'_>, DecodeError> {
-        self.mask.apply(payload);
-        match self.opcode {
-            Opcode::Text => utf8::check(payload).map(|text| Event::Text(Cow::Borrowed(text))),
-            Opcode::Binary => Ok(Event::Binary(Cow::Borrowed(payload))),
-            opcode => control_event(opcode, Cow::Borrowed(payload)),
-        }
+        self.remaining <= available && self.fin() && self.opcode != Opcode::Continuation
     }
 }
 
@@ -302,7 +300,7 @@ impl Message {
     fn new(header: &Header) -> Self {
         let is_text = header.opcode == Opcode::Text;
         match header.opcode {
-            _ if header.compressed => Self::Compressed { is_text, bytes: Vec::new() },
+            _ if header.compressed() => Self::Compressed { is_text, bytes: Vec::new() },
             Opcode::Text => Self::Text(PartialText::default()),
             _ => Self::Binary(Vec::new()),
         }

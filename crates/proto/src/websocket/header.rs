@@ -6,13 +6,13 @@ use super::{DecodeError, MAX_CONTROL_PAYLOAD, Opcode, mask::Mask};
 pub(super) const MAX_LEN: usize = 14;
 /// The bit of the first byte that says that a message is compressed (RFC 7692, section 6).
 pub(super) const RSV1: u8 = 0x40;
+const FIN: u8 = 0x80;
 
 /// The header of a frame, and with it what is still to come of the payload.
 pub(super) struct Header {
-    pub(super) fin: bool,
+    /// FIN and RSV1, as they came.
+    flags: u8,
     pub(super) opcode: Opcode,
-    /// Whether it begins a compressed message.
-    pub(super) compressed: bool,
     /// Bytes of payload that have not arrived. Never more than the limit of the decoder.
     pub(super) remaining: usize,
     pub(super) mask: Mask,
@@ -32,11 +32,11 @@ impl Header {
     /// Reads the header at the front of `bytes`; says how long it is. `None` when there are too few bytes.
     ///
     /// Each byte is judged when it is there, in order: how a header is cut does not change the error.
-    #[inline]
+    // Called in two places, one of which is on the way of every frame.
+    #[inline(always)]
     pub(super) fn parse(bytes: &[u8], context: &Context) -> Result<Option<(Self, usize)>, DecodeError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        let (fin, opcode) = first_byte(first, context)?;
-        let compressed = first & RSV1 != 0;
+        let opcode = first_byte(first, context)?;
 
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
         if second & 0x80 == 0 {
@@ -75,28 +75,40 @@ impl Header {
         }
 
         let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        let header = Self { fin, opcode, compressed, remaining: len as usize, mask: Mask::new(*key) };
+        let header = Self { flags: first, opcode, remaining: len as usize, mask: Mask::new(*key) };
         Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// Whether it is the last frame of its message.
+    #[inline]
+    pub(super) const fn fin(&self) -> bool {
+        self.flags & FIN != 0
+    }
+
+    /// Whether it begins a compressed message.
+    #[inline]
+    pub(super) const fn compressed(&self) -> bool {
+        self.flags & RSV1 != 0
     }
 }
 
-fn first_byte(byte: u8, context: &Context) -> Result<(bool, Opcode), DecodeError> {
-    let number = byte & 0x0f;
-    if byte & 0x70 != 0 {
-        // The first frame of a message says whether it is compressed; no other has anything to say.
-        let begins = matches!(Opcode::from_u8(number), Some(Opcode::Text | Opcode::Binary));
-        if !context.deflate || !begins || byte & 0x70 != RSV1 {
-            return Err(DecodeError::ReservedBits);
-        }
+fn first_byte(byte: u8, context: &Context) -> Result<Opcode, DecodeError> {
+    if byte & 0x70 != 0 && !(context.deflate && begins_compressed(byte)) {
+        return Err(DecodeError::ReservedBits);
     }
-    let fin = byte & 0x80 != 0;
+    let number = byte & 0x0f;
     let opcode = Opcode::from_u8(number).ok_or(DecodeError::ReservedOpcode(number))?;
     match (opcode, context.under_way) {
         (Opcode::Continuation, None) => Err(DecodeError::UnexpectedContinuation),
         (Opcode::Text | Opcode::Binary, Some(_)) => Err(DecodeError::ExpectedContinuation),
-        _ if opcode.is_control() && !fin => Err(DecodeError::FragmentedControl),
-        _ => Ok((fin, opcode)),
+        _ if opcode.is_control() && byte & FIN == 0 => Err(DecodeError::FragmentedControl),
+        _ => Ok(opcode),
     }
+}
+
+/// Whether it is a first frame, which alone may say that a message is compressed, and says nothing else.
+fn begins_compressed(byte: u8) -> bool {
+    matches!(byte & 0x7f, 0x41 | 0x42)
 }
 
 #[cfg(test)]
@@ -153,7 +165,7 @@ mod tests {
         let agreed = Context { deflate: true, ..BETWEEN };
         for (first, compressed) in [(0xc1, true), (0x42, true), (0x81, false), (0x89, false)] {
             let header = Header::parse(&[first, 0x80, 1, 2, 3, 4], &agreed).expect("no error");
-            assert_eq!(header.expect("complete").0.compressed, compressed);
+            assert_eq!(header.expect("complete").0.compressed(), compressed);
         }
         for first in [0xa1, 0x91, 0xd1, 0xe1, 0xf1, 0xc8, 0xc9, 0xca, 0xc0, 0x40, 0xc3] {
             assert_eq!(error(&[first], &agreed), DecodeError::ReservedBits, "{first:x}");
