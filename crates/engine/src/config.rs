@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cookie::Cookie;
 use crate::cors::Cors;
+use crate::deflate::Deflate;
 use crate::gate::Gate;
 use crate::handshake::TrustedProxies;
 use crate::http::ClientFiles;
@@ -64,6 +65,8 @@ pub struct Config {
     pub http_compression: bool,
     /// The smallest polling reply that is compressed, in bytes. Default 1024.
     pub compression_threshold: usize,
+    /// Whether, and how, WebSocket messages are compressed. Default not.
+    pub per_message_deflate: Option<Deflate>,
     /// A cookie with the session id, set by the reply to the first request. Default none.
     pub cookie: Option<Cookie>,
     /// Which origins may connect. Default same origin only.
@@ -106,6 +109,7 @@ impl Default for Config {
             jsonp: false,
             http_compression: true,
             compression_threshold: 1024,
+            per_message_deflate: None,
             cookie: None,
             cors: Cors::default(),
             trusted_proxies: TrustedProxies::default(),
@@ -176,6 +180,9 @@ impl Config {
         }
         if let Some(cookie) = &self.cookie {
             cookie.validate()?;
+        }
+        if let Some(deflate) = &self.per_message_deflate {
+            deflate.validate()?;
         }
         self.cors.validate()?;
         if let Some(files) = &self.client {
@@ -354,6 +361,15 @@ mod tests {
         assert!(
             rejected(|c| c.cookie = Some(Cookie::default().attribute("Path", "/\r\nX: y"))).contains("Path")
         );
+        for deflate in [Deflate::default().level(0), Deflate::default().level(10)] {
+            assert!(rejected(|c| c.per_message_deflate = Some(deflate)).contains("level"));
+        }
+        for bits in [8, 16] {
+            let deflate = Deflate::default().server_max_window_bits(bits);
+            assert!(rejected(|c| c.per_message_deflate = Some(deflate)).contains("bits"));
+            let deflate = Deflate::default().client_max_window_bits(bits);
+            assert!(rejected(|c| c.per_message_deflate = Some(deflate)).contains("bits"));
+        }
     }
 
     #[test]

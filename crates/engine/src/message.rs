@@ -2,11 +2,14 @@
 
 mod v3;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes};
-use wirebird_proto::websocket::{FrameHeader, MAX_HEADER_LEN, Opcode};
+use wirebird_proto::websocket::{Deflater, FrameHeader, MAX_HEADER_LEN, Opcode};
+
+use crate::deflate::{Deflate, Deflated, compress};
 
 /// Bytes that a message may hold beyond its own.
 const MAX_SLACK: usize = 4 << 10;
@@ -43,6 +46,9 @@ struct Frames {
     attachments: Vec<Range<usize>>,
     /// The same for clients of protocol 3, once one of them gets it.
     v3: OnceLock<Outgoing>,
+    /// Whether it goes out as it is, whatever was agreed on with the client.
+    uncompressed: bool,
+    deflated: Deflated,
 }
 
 impl Outgoing {
@@ -109,6 +115,20 @@ impl Outgoing {
         frames.into()
     }
 
+    /// The same message, never to be compressed. To be called before it is cloned: what has been cloned stays as it is.
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        if let Some(frames) = Arc::get_mut(&mut self.0) {
+            frames.uncompressed = true;
+        }
+        self
+    }
+
+    /// Whether it may be compressed.
+    pub fn is_compressible(&self) -> bool {
+        !self.0.uncompressed
+    }
+
     /// How many Engine.IO packets it is: one, and one for each attachment.
     pub fn packets(&self) -> usize {
         1 + self.0.attachments.len()
@@ -122,6 +142,32 @@ impl Outgoing {
     /// The frames as they go over a WebSocket.
     pub(crate) fn wire(&self) -> [&[u8]; 2] {
         [&self.0.head[self.0.head_start..], self.tail()]
+    }
+
+    /// Its frames as they go over a WebSocket with compression, which [`Outgoing::deflate`] has made.
+    pub(crate) fn deflated(&self, bits: u8) -> &[u8] {
+        self.0.deflated.get(bits).unwrap_or_default()
+    }
+
+    /// Makes the frames for WebSockets with compression and a window of 2^`bits` bytes, unless they are there; returns
+    /// whether they are worth it.
+    pub(crate) fn deflate(&self, deflate: &Deflate, bits: u8) -> bool {
+        let worth = !self.0.uncompressed && deflate.is_worth(self.wire_len());
+        worth && self.0.deflated.make(deflate, bits, || self.whole())
+    }
+
+    /// The frames for one client, whose messages build on each other.
+    pub(crate) fn deflate_with(&self, deflate: &Deflate, deflater: &mut Deflater) -> Option<Box<[u8]>> {
+        let worth = !self.0.uncompressed && deflate.is_worth(self.wire_len());
+        worth.then(|| compress(deflate, deflater, &self.whole()))?
+    }
+
+    /// All frames in one piece.
+    fn whole(&self) -> Cow<'_, [u8]> {
+        match self.wire() {
+            [one, []] => Cow::Borrowed(one),
+            both => Cow::Owned(both.concat()),
+        }
     }
 
     /// The first packet's payload in at most two pieces (text keeps its Engine.IO type digit), and whether it is text.
@@ -331,6 +377,48 @@ mod tests {
         assert_eq!((binary.lead().0.concat(), binary.lead().1), (vec![7], false));
         assert_eq!(binary.attachments().collect::<Vec<_>>(), [&[9u8, 8][..], &[]]);
         assert_eq!(binary.packets(), 3);
+    }
+
+    #[test]
+    fn compressed_frames_are_made_once_for_each_window() {
+        let deflate = Deflate::default().threshold(100);
+        let mut builder = TextBuilder::with_capacity(0);
+        builder.buffer().extend_from_slice(&[b'x'; 500]);
+        let attachments = [Bytes::from(vec![7; 300]), Bytes::from_static(&[1, 2])];
+        let message = builder.finish(&attachments);
+        let other = message.clone();
+        assert!(message.deflated(15).is_empty());
+        assert!(message.deflate(&deflate, 15) && other.deflate(&deflate, 15) && other.deflate(&deflate, 9));
+        assert!(std::ptr::eq(message.deflated(15), other.deflated(15)));
+        let frames = message.deflated(15);
+        assert!(frames.len() < 50, "{}", frames.len());
+        // The third is below the threshold.
+        assert_eq!((frames[0], frames[2 + usize::from(frames[1])]), (0xc1, 0xc2));
+        assert!(frames.ends_with(&[0x82, 2, 1, 2]));
+        assert!(message.deflated(10).is_empty());
+    }
+
+    #[test]
+    fn what_is_small_or_must_not_be_compressed_is_not() {
+        let deflate = Deflate::default().threshold(100);
+        assert!(!Outgoing::text(&"x".repeat(50)).deflate(&deflate, 15));
+        let noise: Vec<u8> = (0..200u32).map(|i| (i * i * 7 % 251) as u8).collect();
+        assert!(!Outgoing::binary(&noise).deflate(&deflate, 15));
+        let message = Outgoing::text(&"x".repeat(500)).uncompressed();
+        assert!(!message.deflate(&deflate, 15) && !message.is_compressible());
+        assert!(message.deflate_with(&deflate, &mut Deflater::with_takeover(1, 15)).is_none());
+    }
+
+    #[test]
+    fn a_spliced_message_is_compressed_as_a_whole() {
+        let deflate = Deflate::default();
+        let tail = SharedTail::new(&[b'y'; 2000], &[]);
+        let spliced = Outgoing::spliced(b"12", &tail);
+        let mut whole = TextBuilder::with_capacity(0);
+        whole.buffer().extend_from_slice(&[&b"12"[..], &[b'y'; 2000]].concat());
+        let whole = whole.finish(&[]);
+        assert!(spliced.deflate(&deflate, 15) && whole.deflate(&deflate, 15));
+        assert_eq!(spliced.deflated(15), whole.deflated(15));
     }
 
     #[test]

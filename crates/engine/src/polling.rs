@@ -35,6 +35,42 @@ pub struct Poll {
     base64: bool,
 }
 
+/// The body of the reply to a poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollBody {
+    bytes: Bytes,
+    compressible: bool,
+}
+
+impl PollBody {
+    /// The same in another form.
+    pub(crate) fn map(self, form: impl FnOnce(Bytes) -> Bytes) -> Self {
+        Self { bytes: form(self.bytes), ..self }
+    }
+
+    /// The packets.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The packets.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// Whether it may be compressed: not when all its messages were sent not to be.
+    pub fn is_compressible(&self) -> bool {
+        self.compressible
+    }
+}
+
+impl From<Bytes> for PollBody {
+    /// A body that may be compressed.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, compressible: true }
+    }
+}
+
 /// Why a poll or a POST is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misuse {
@@ -68,7 +104,7 @@ impl Poll {
         self
     }
 
-    fn answer(&mut self, cx: &mut Context<'_>) -> TaskPoll<Bytes> {
+    fn answer(&mut self, cx: &mut Context<'_>) -> TaskPoll<PollBody> {
         let mut guard = self.session.core.lock();
         let core = &mut *guard;
         let (polled, waker) = match &mut core.link {
@@ -91,26 +127,28 @@ impl Poll {
         *polled = false;
         *waker = None;
         let max_bytes = self.session.shared.config.max_payload;
-        let (body, done) = if self.session.is_v3() {
+        let (bytes, taken) = if self.session.is_v3() {
             let binary = !self.base64 && core.queue.has_binary();
             let mut body = if binary { v3::PayloadWriter::binary() } else { v3::PayloadWriter::text() };
-            let done = take_reply(core, &mut body, max_bytes);
-            (body.finish(), done)
+            let taken = take_reply(core, &mut body, max_bytes);
+            (body.finish(), taken)
         } else {
             let mut body = PayloadWriter::new();
-            let done = take_reply(core, &mut body, max_bytes);
-            (body.finish(), done)
+            let taken = take_reply(core, &mut body, max_bytes);
+            (body.finish(), taken)
         };
+        let Taken { compressible, done } = taken;
         wake_drained(guard, &self.session.shared);
         if done {
             self.session.finish();
         }
-        TaskPoll::Ready(body)
+        TaskPoll::Ready(PollBody { bytes, compressible })
     }
 
     /// A reply that is always the same.
-    fn fixed(&self, [v4, v3]: [&'static [u8]; 2]) -> Bytes {
-        Bytes::from_static(if self.session.is_v3() { v3 } else { v4 })
+    fn fixed(&self, [v4, v3]: [&'static [u8]; 2]) -> PollBody {
+        let bytes = Bytes::from_static(if self.session.is_v3() { v3 } else { v4 });
+        PollBody { bytes, compressible: false }
     }
 }
 
@@ -129,22 +167,29 @@ impl Session {
     }
 }
 
-/// Moves what waits into a reply; returns whether that was the last of the session.
-fn take_reply(core: &mut Core, body: &mut impl Payload, max_bytes: usize) -> bool {
-    core.queue.take_payload(body, max_bytes);
+/// What became a reply.
+struct Taken {
+    compressible: bool,
+    /// It was the last of the session.
+    done: bool,
+}
+
+/// Moves what waits into a reply.
+fn take_reply(core: &mut Core, body: &mut impl Payload, max_bytes: usize) -> Taken {
+    let compressible = core.queue.take_payload(body, max_bytes);
     let done = core.phase != Phase::Open && core.queue.is_empty();
     if done {
         // A client that has closed the session itself needs no word of it.
         let closed_by_client = core.reason == Some(CloseReason::ClientClose);
         body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
     }
-    done
+    Taken { compressible, done }
 }
 
 impl Future for Poll {
-    type Output = Bytes;
+    type Output = PollBody;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> TaskPoll<Bytes> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> TaskPoll<PollBody> {
         let answer = self.answer(cx);
         self.answered = answer.is_ready();
         answer

@@ -28,6 +28,13 @@ pub(crate) enum Item {
     Message {
         message: Outgoing,
         volatile: bool,
+        /// The window of the compressed frames that go out instead of the plain ones; 0 for the plain ones.
+        window: u8,
+    },
+    /// Frames compressed for this client alone, which build on those before: they go out, or the session ends.
+    Compressed {
+        frames: Box<[u8]>,
+        packets: u32,
     },
     Ping,
     /// The answer to a ping, in protocol 3.
@@ -71,7 +78,9 @@ pub(crate) struct Queue {
 impl Item {
     fn wire(&self) -> [&[u8]; 2] {
         match self {
-            Self::Message { message, .. } | Self::Open(message) => message.wire(),
+            Self::Message { message, window: 0, .. } | Self::Open(message) => message.wire(),
+            Self::Message { message, window, .. } => [message.deflated(*window), &[]],
+            Self::Compressed { frames, .. } => [frames, &[]],
             Self::Ping => [PING_FRAME, &[]],
             Self::Pong => [PONG_FRAME, &[]],
             Self::Control(bytes) | Self::Answer(bytes) => [bytes, &[]],
@@ -80,7 +89,9 @@ impl Item {
 
     fn wire_len(&self) -> usize {
         match self {
-            Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
+            Self::Message { message, window: 0, .. } | Self::Open(message) => message.wire_len(),
+            Self::Message { message, window, .. } => message.deflated(*window).len(),
+            Self::Compressed { frames, .. } => frames.len(),
             Self::Ping => PING_FRAME.len(),
             Self::Pong => PONG_FRAME.len(),
             Self::Control(bytes) | Self::Answer(bytes) => bytes.len(),
@@ -90,6 +101,7 @@ impl Item {
     fn packets(&self) -> usize {
         match self {
             Self::Message { message, .. } => message.packets(),
+            Self::Compressed { packets, .. } => *packets as usize,
             _ => 1,
         }
     }
@@ -115,20 +127,15 @@ impl Queue {
         self.packets <= limits.max_packets / 2 && self.bytes <= limits.max_bytes / 2
     }
 
-    /// Adds a message if the limits allow; returns how many volatile messages had to go.
-    pub(crate) fn push_message(
-        &mut self,
-        message: Outgoing,
-        volatile: bool,
-        limits: &SendQueue,
-    ) -> Result<usize, Full> {
+    /// Makes room for a message if the limits allow; returns how many volatile messages had to go.
+    pub(crate) fn make_room(&mut self, message: &Outgoing, limits: &SendQueue) -> Result<usize, Full> {
         let mut dropped = 0;
-        if self.is_full(&message, limits) {
+        if self.is_full(message, limits) {
             match limits.overflow {
                 Overflow::Close => return Err(Full::Close),
                 Overflow::Refuse => return Err(Full::Refuse),
                 Overflow::DropVolatile => {
-                    while self.is_full(&message, limits) {
+                    while self.is_full(message, limits) {
                         if !self.drop_oldest_volatile() {
                             return Err(Full::Close);
                         }
@@ -137,7 +144,6 @@ impl Queue {
                 }
             }
         }
-        self.push(Item::Message { message, volatile });
         Ok(dropped)
     }
 
@@ -267,7 +273,7 @@ impl Queue {
             match item {
                 Item::Ping => frames.push(Frame::Text("2".into())),
                 Item::Pong => frames.push(Frame::Text("3".into())),
-                Item::Control(_) | Item::Answer(_) => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed { .. } => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     let lead = lead.concat();
@@ -285,8 +291,9 @@ impl Queue {
     }
 
     /// Fills the body of a polling reply: whole messages, at most [`MAX_POLL_PACKETS`] packets and about `max_bytes`
-    /// (one message alone may be larger).
-    pub(crate) fn take_payload(&mut self, body: &mut impl Payload, max_bytes: usize) {
+    /// (one message alone may be larger). Returns whether one of them may be compressed.
+    pub(crate) fn take_payload(&mut self, body: &mut impl Payload, max_bytes: usize) -> bool {
+        let mut compressible = false;
         while let Some(item) = self.items.front() {
             let fits = body.packets() + item.packets() <= MAX_POLL_PACKETS
                 && body.len() + item.wire_len() <= max_bytes;
@@ -296,8 +303,9 @@ impl Queue {
             match item {
                 Item::Ping => body.push_text(b'2', &[]),
                 Item::Pong => body.push_text(b'3', &[]),
-                Item::Control(_) | Item::Answer(_) => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed { .. } => {}
                 Item::Message { message, .. } | Item::Open(message) => {
+                    compressible |= message.is_compressible();
                     let (lead, is_text) = message.lead();
                     if is_text {
                         body.push_text(lead[0][0], &[&lead[0][1..], lead[1]]);
@@ -311,6 +319,7 @@ impl Queue {
             }
             self.pop();
         }
+        compressible
     }
 
     /// Drops everything that waits. Whether no frame may follow: a message was half written, or the client has no answer
@@ -344,6 +353,19 @@ mod tests {
 
     fn limits(max_packets: usize, overflow: Overflow) -> SendQueue {
         SendQueue { max_packets, overflow, ..SendQueue::default() }
+    }
+
+    impl Queue {
+        fn push_message(
+            &mut self,
+            message: Outgoing,
+            volatile: bool,
+            limits: &SendQueue,
+        ) -> Result<usize, Full> {
+            let dropped = self.make_room(&message, limits)?;
+            self.push(Item::Message { message, volatile, window: 0 });
+            Ok(dropped)
+        }
     }
 
     fn gathered(queue: &Queue) -> Vec<u8> {

@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
 use crate::config::Config;
+use crate::polling::PollBody;
 
 /// How a reply may be compressed.
 #[derive(Debug, Clone, Copy)]
@@ -36,18 +37,24 @@ impl Encoding {
     }
 
     /// Whether it is tried to make the body smaller.
-    pub(crate) fn compresses(self, body: &Bytes) -> bool {
-        self.format.is_some() && body.len() >= self.threshold
+    pub(crate) fn compresses(self, body: &PollBody) -> bool {
+        self.format.is_some() && self.is_enough(body.bytes()) && body.is_compressible()
     }
 
     /// Whether the body is to be sent as gzip.
     pub(super) fn gzips(self, body: &Bytes) -> bool {
-        self.format == Some(Format::Gzip) && self.compresses(body)
+        self.format == Some(Format::Gzip) && self.is_enough(body)
+    }
+
+    fn is_enough(self, body: &Bytes) -> bool {
+        body.len() >= self.threshold
     }
 
     /// The body to send and its `Content-Encoding`, if any.
-    pub(crate) fn apply(self, body: Bytes) -> (Bytes, Option<&'static str>) {
-        let Some(format) = self.format.filter(|_| self.compresses(&body)) else { return (body, None) };
+    pub(crate) fn apply(self, body: PollBody) -> (Bytes, Option<&'static str>) {
+        let format = self.format.filter(|_| self.compresses(&body));
+        let body = body.into_bytes();
+        let Some(format) = format else { return (body, None) };
         let compressed = match format {
             Format::Gzip => write(GzEncoder::new(Vec::new(), Compression::fast()), &body, GzEncoder::finish),
             Format::Deflate => {
@@ -128,8 +135,8 @@ mod tests {
     #[test]
     fn only_bodies_over_the_threshold_are_compressed() {
         let encoding = Encoding::negotiate(&Config::default(), ["gzip"]);
-        assert_eq!(encoding.apply(Bytes::from(vec![b'a'; 1023])).1, None);
-        let (body, name) = encoding.apply(Bytes::from(vec![b'a'; 1024]));
+        assert_eq!(encoding.apply(Bytes::from(vec![b'a'; 1023]).into()).1, None);
+        let (body, name) = encoding.apply(Bytes::from(vec![b'a'; 1024]).into());
         assert_eq!(name, Some("gzip"));
         assert!(body.len() < 100);
     }

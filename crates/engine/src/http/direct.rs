@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     async fn poll(&mut self, poll: polling::Poll, reply: Reply) -> io::Result<()> {
         let body = self.beside(poll).await?;
         match reply.plain_poll(&body) {
-            Some(head) => self.write(head, &body).await,
+            Some(head) => self.write(head, body.bytes()).await,
             None => self.respond(&reply.poll(body)).await,
         }
     }

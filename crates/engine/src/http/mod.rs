@@ -22,13 +22,13 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use wirebird_proto::engine_io::{jsonp, v3};
-use wirebird_proto::websocket;
+use wirebird_proto::websocket::{self, DeflateParams};
 
 use crate::cors::CorsHeaders;
 use crate::engine::{Engine, guard};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
-use crate::polling::{Form, Misuse, Poll, Post};
+use crate::polling::{Form, Misuse, Poll, PollBody, Post};
 use crate::protocol::Protocol;
 use crate::refusal::{Cause, Refusal};
 use crate::session::Session;
@@ -65,6 +65,8 @@ pub struct Reply {
     extra: Extra,
     /// Polls are answered with a script that calls this.
     callback: Option<jsonp::Callback>,
+    /// The extensions of the WebSocket.
+    extensions: Option<HeaderValue>,
 }
 
 /// Whether a request's path is the engine's own: the configured one, with or without a slash at its end, or that of a
@@ -138,6 +140,7 @@ async fn check(engine: &Engine, parts: &mut Parts) -> Step {
         cookie: None,
         extra: Extra::default(),
         callback: None,
+        extensions: None,
     };
     match route(engine, parts, reply).await {
         Ok(step) => step,
@@ -237,7 +240,7 @@ async fn open(
         return Err(Cause::HandshakeMethod);
     }
     let accept = match transport {
-        TransportKind::WebSocket => Some(websocket::accept(parts).map_err(Cause::WebSocket)?),
+        TransportKind::WebSocket => Some(accept(engine, parts)?),
         TransportKind::Polling | TransportKind::WebTransport => None,
     };
     if Protocol::asked_for(engine.config(), query.version.as_deref()).is_none() {
@@ -253,15 +256,15 @@ async fn open(
     let extra = Extra::ask(engine, initial, parts);
     let secure = handshake.is_secure();
     let unopened = || engine.takes_no_more().unwrap_or(Cause::NoId);
-    if let Some(accept) = accept {
+    if let Some((accept, agreed)) = accept {
         let id = engine.next_id().ok_or_else(unopened)?;
-        let cookie = cookie(engine, id, secure);
-        let reply = Reply { accept: Some(accept), cookie, extra, ..reply };
-        return Ok(Step::WebSocket(WebSocket::new(engine.clone(), handshake, id), reply));
+        let websocket = WebSocket::new(engine.clone(), handshake, id);
+        let reply = Reply { cookie: cookie(engine, id, secure), extra, ..reply };
+        return Ok(reply.accepting(websocket, accept, agreed));
     }
     let (session, body) = engine.open_polling(handshake).ok_or_else(unopened)?;
     let reply = Reply { cookie: cookie(engine, session.id(), secure), extra, ..reply };
-    Ok(Step::Respond(reply.poll(body)))
+    Ok(Step::Respond(reply.poll(body.into())))
 }
 
 /// The request as it is kept, if a session may be opened for it.
@@ -286,6 +289,16 @@ async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, 
     Ok(handshake)
 }
 
+/// Checks a WebSocket request; gives the value of the header that accepts it, and what is agreed on with it.
+fn accept(engine: &Engine, parts: &Parts) -> Result<(HeaderValue, Option<DeflateParams>), Cause> {
+    let accept = websocket::accept(parts).map_err(Cause::WebSocket)?;
+    let agreed = match &engine.config().per_message_deflate {
+        Some(deflate) => deflate.options().negotiate(&parts.headers).map_err(Cause::WebSocket)?,
+        None => None,
+    };
+    Ok((accept, agreed))
+}
+
 fn cookie(engine: &Engine, id: Id, secure: bool) -> Option<HeaderValue> {
     let cookie = engine.config().cookie.as_ref()?;
     HeaderValue::from_str(&cookie.header(id.as_str(), secure)).ok()
@@ -299,14 +312,11 @@ fn with_session(
     reply: Reply,
 ) -> Result<Step, Cause> {
     if transport == TransportKind::WebSocket {
-        let accept = websocket::accept(parts).map_err(Cause::WebSocket)?;
+        let (accept, agreed) = accept(engine, parts)?;
         if !engine.config().upgrades() {
             return Err(Cause::NoUpgrades);
         }
-        return Ok(Step::WebSocket(
-            WebSocket::upgrading(engine.clone(), session),
-            Reply { accept: Some(accept), ..reply },
-        ));
+        return Ok(reply.accepting(WebSocket::upgrading(engine.clone(), session), accept, agreed));
     }
     // A request that wants to become a WebSocket is never a poll.
     if websocket::is_upgrade(&parts.headers) {
@@ -372,11 +382,18 @@ fn refused_by(misuse: Misuse, session: &Session) -> Cause {
 }
 
 impl Reply {
+    fn accepting(self, websocket: WebSocket, accept: HeaderValue, agreed: Option<DeflateParams>) -> Step {
+        let extensions = agreed.map(|agreed| agreed.header_value());
+        Step::WebSocket(websocket.with_deflate(agreed), Self { accept: Some(accept), extensions, ..self })
+    }
+
     /// The answer to a poll, compressed if it is worth it and the client can read it.
-    pub fn poll(&self, body: Bytes) -> Response<Bytes> {
+    pub fn poll(&self, body: PollBody) -> Response<Bytes> {
         let (body, content_type) = match self.callback {
-            Some(callback) => (callback.script(&body), "text/javascript; charset=UTF-8"),
-            None if v3::is_binary_payload(&body) => (body, "application/octet-stream"),
+            Some(callback) => {
+                (body.map(|packets| callback.script(&packets)), "text/javascript; charset=UTF-8")
+            }
+            None if v3::is_binary_payload(body.bytes()) => (body, "application/octet-stream"),
             None => (body, "text/plain; charset=UTF-8"),
         };
         let (body, encoding) = self.encoding.apply(body);
@@ -412,6 +429,7 @@ impl Reply {
             encoding,
             accept: None,
             cookie: None,
+            extensions: None,
             extra: Extra::default(),
             callback: None,
         }
@@ -423,12 +441,12 @@ impl Reply {
     }
 
     /// The head of [`Reply::poll`], if it is one as most are.
-    fn plain_poll(&self, body: &Bytes) -> Option<Vec<u8>> {
+    fn plain_poll(&self, body: &PollBody) -> Option<Vec<u8>> {
         let plain = self.is_plain()
             && !self.encoding.compresses(body)
-            && !v3::is_binary_payload(body)
+            && !v3::is_binary_payload(body.bytes())
             && self.callback.is_none();
-        plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.len()))
+        plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.bytes().len()))
     }
 
     /// All of [`Reply::posted`] for packets that were taken, if it is one as most are.
@@ -460,6 +478,9 @@ impl Reply {
         if let Some(accept) = &self.accept {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.clone());
         }
+        if let Some(extensions) = &self.extensions {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions.clone());
+        }
         if let Some(cookie) = &self.cookie {
             headers.append(header::SET_COOKIE, cookie.clone());
         }
@@ -487,18 +508,19 @@ mod tests {
             let encoding = compress::Encoding::negotiate(&config, None);
             let cors = CorsHeaders::without_origin(&cors);
             let (extra, callback) = (Extra::default(), None);
-            let mut reply = Reply { cors, encoding, accept: None, cookie: None, extra, callback };
+            let mut reply =
+                Reply { cors, encoding, accept: None, cookie: None, extensions: None, extra, callback };
             for len in [0, 7, 10, 1000, 123_456] {
-                let body = Bytes::from(vec![b'a'; len]);
+                let body = PollBody::from(Bytes::from(vec![b'a'; len]));
                 let plain = reply.plain_poll(&body).unwrap();
                 assert_eq!(plain, head::of_response(&reply.poll(body)));
             }
             let mut whole = head::of_response(&reply.posted(true));
             whole.extend_from_slice(b"ok");
             assert_eq!(reply.plain_posted().unwrap(), whole);
-            assert_eq!(reply.plain_poll(&Bytes::from_static(&[0, 1, 255, b'2'])), None);
+            assert_eq!(reply.plain_poll(&Bytes::from_static(&[0, 1, 255, b'2']).into()), None);
             reply.callback = jsonp::Callback::parse("0");
-            assert_eq!(reply.plain_poll(&Bytes::from_static(b"2")), None);
+            assert_eq!(reply.plain_poll(&Bytes::from_static(b"2").into()), None);
         }
     }
 }

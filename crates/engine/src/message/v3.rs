@@ -36,6 +36,7 @@ impl Outgoing {
                 lead_is_text: true,
                 attachments: tail.attachments_at(frames.head.len()),
                 tail: Some(tail),
+                uncompressed: frames.uncompressed,
                 ..Frames::default()
             };
             return frames.into();
@@ -48,7 +49,15 @@ impl Outgoing {
             append(&mut head, &frames.head[frames.lead.clone()])
         };
         let attachments = self.attachments().map(|data| append(&mut head, data)).collect();
-        Frames { head, lead, lead_is_text: frames.lead_is_text, attachments, ..Frames::default() }.into()
+        Frames {
+            head,
+            lead,
+            lead_is_text: frames.lead_is_text,
+            attachments,
+            uncompressed: frames.uncompressed,
+            ..Frames::default()
+        }
+        .into()
     }
 }
 

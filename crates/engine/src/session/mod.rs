@@ -4,6 +4,7 @@
 //! way: it is written at once when nothing waits before it, and queued otherwise.
 
 mod close;
+mod compress;
 mod drive;
 mod heartbeat;
 mod receive;
@@ -12,11 +13,12 @@ mod upgrade;
 
 use std::any::Any;
 use std::fmt;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 
 use parking_lot::Mutex;
-use wirebird_proto::websocket::CloseCode;
+use wirebird_proto::websocket::{CloseCode, Deflater};
 
 use crate::engine::{Engine, Shared};
 use crate::handshake::Handshake;
@@ -50,6 +52,8 @@ pub struct Session {
     slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// What the layer above keeps; set once, before the first message.
     layer: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// The window of the compression agreed on with the client, when its messages can be shared with others; else 0.
+    window: AtomicU8,
     me: Weak<Self>,
 }
 
@@ -75,6 +79,8 @@ pub(crate) struct Core {
     known: Known,
     /// A frame was cut short when the queue was dropped: no other may follow it.
     torn: bool,
+    /// Compresses what goes out, when messages build on each other.
+    deflater: Option<Box<Deflater>>,
 }
 
 /// Whether the layer above knows of the session.
@@ -173,9 +179,11 @@ impl Session {
                 close_code: None,
                 known: Known::No,
                 torn: false,
+                deflater: None,
             }),
             slot: Mutex::new(None),
             layer: OnceLock::new(),
+            window: AtomicU8::new(0),
             shared,
             me: me.clone(),
         });

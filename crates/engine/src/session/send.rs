@@ -9,7 +9,7 @@ use std::task::Waker;
 use super::drive::thread_token;
 use super::{Core, Link, Phase, Session};
 use crate::message::Outgoing;
-use crate::queue::{Full, Queue};
+use crate::queue::{Full, Item, Queue};
 use crate::reason::CloseReason;
 use crate::transport::Transport;
 
@@ -99,8 +99,9 @@ impl Session {
 
     /// As [`Session::send_later`], and as [`Session::begin_send`].
     pub fn begin_send_later(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
+        let (message, window) = self.form_of(message);
         let mut core = self.core.lock();
-        let (after, queued) = self.enqueue(&mut core, message, false);
+        let (after, queued) = self.enqueue(&mut core, message, false, window);
         (queued.map(|()| !std::mem::replace(&mut core.flush_owed, true)), Owed(after))
     }
 
@@ -164,8 +165,9 @@ impl Session {
     }
 
     fn begin_push(&self, message: Outgoing, volatile: bool) -> (Result<(), SendError>, Owed) {
+        let (message, window) = self.form_of(message);
         let mut core = self.core.lock();
-        let (mut after, queued) = self.enqueue(&mut core, message, volatile);
+        let (mut after, queued) = self.enqueue(&mut core, message, volatile, window);
         if queued.is_ok() && matches!(after, After::Nothing) {
             after = self.after_push(&mut core);
         }
@@ -179,15 +181,17 @@ impl Session {
         core: &mut Core,
         message: Outgoing,
         volatile: bool,
+        window: u8,
     ) -> (After, Result<(), SendError>) {
         if core.phase != Phase::Open {
             return (After::Nothing, Err(SendError::Closed));
         }
-        let message = if self.is_v3() { message.into_v3() } else { message };
         let limits = &self.shared.config.send_queue;
         let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
-        match core.queue.push_message(message, volatile, limits) {
+        match core.queue.make_room(&message, limits) {
             Ok(dropped) => {
+                let item = self.compressed(core, &message, volatile);
+                core.queue.push(item.unwrap_or(Item::Message { message, volatile, window }));
                 self.shared.count_dropped(dropped);
                 (after, Ok(()))
             }

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::{Instant, timeout, timeout_at};
 use wirebird_proto::engine_io::Packet;
-use wirebird_proto::websocket::{CloseCode, Decoder, Event, FrameHeader, Opcode, close_frame, pong_frame};
+use wirebird_proto::websocket::{
+    CloseCode, Decoder, DeflateParams, Event, FrameHeader, Opcode, close_frame, pong_frame,
+};
 
 use super::io::{Link, Stream};
 use crate::http::log_too_large;
@@ -41,6 +43,8 @@ pub(crate) struct Connection<S: Stream> {
     stash: Vec<u8>,
     wants_write: bool,
     draining: bool,
+    /// What was agreed on with a candidate, for the session that it may carry.
+    deflate: Option<DeflateParams>,
 }
 
 /// How a connection is to be closed.
@@ -52,9 +56,20 @@ enum End {
 }
 
 impl<S: Stream> Connection<S> {
-    pub(crate) fn new(session: Arc<Session>, role: Role, io: S, link: Arc<S::Link>, leftover: Bytes) -> Self {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        role: Role,
+        io: S,
+        link: Arc<S::Link>,
+        leftover: Bytes,
+        deflate: Option<DeflateParams>,
+    ) -> Self {
+        let decoder = Decoder::new(session.shared.config.max_payload);
         Self {
-            decoder: Decoder::new(session.shared.config.max_payload),
+            decoder: match &deflate {
+                Some(agreed) => decoder.with_deflate(agreed),
+                None => decoder,
+            },
             transport: link.clone(),
             session,
             link,
@@ -63,6 +78,7 @@ impl<S: Stream> Connection<S> {
             stash: leftover.to_vec(),
             wants_write: false,
             draining: false,
+            deflate,
         }
     }
 
@@ -188,6 +204,9 @@ impl<S: Stream> Connection<S> {
                 Role::Candidate => {
                     let (role, ended) = candidate(&self.session, &self.transport, &mut self.io, cx, event);
                     self.role = role;
+                    if let Some(agreed) = self.deflate.filter(|_| role == Role::Session) {
+                        self.session.agree(&agreed);
+                    }
                     self.wants_write = role == Role::Session;
                     ended
                 }

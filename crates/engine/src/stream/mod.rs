@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wirebird_proto::websocket;
+use wirebird_proto::websocket::{self, DeflateParams};
 
 use crate::engine::Engine;
 use crate::handshake::Handshake;
@@ -25,6 +25,8 @@ use io::{AnyStream, TcpSplit};
 pub struct WebSocket {
     engine: Engine,
     purpose: Purpose,
+    /// How its messages may be compressed.
+    deflate: Option<DeflateParams>,
     /// What is to be written before everything else.
     answer: Vec<u8>,
 }
@@ -37,11 +39,15 @@ enum Purpose {
 
 impl WebSocket {
     pub(crate) fn new(engine: Engine, handshake: Arc<Handshake>, id: Id) -> Self {
-        Self { engine, purpose: Purpose::Open(handshake, id), answer: Vec::new() }
+        Self { engine, purpose: Purpose::Open(handshake, id), deflate: None, answer: Vec::new() }
     }
 
     pub(crate) fn upgrading(engine: Engine, session: Arc<Session>) -> Self {
-        Self { engine, purpose: Purpose::Upgrade(session), answer: Vec::new() }
+        Self { engine, purpose: Purpose::Upgrade(session), deflate: None, answer: Vec::new() }
+    }
+
+    pub(crate) fn with_deflate(self, deflate: Option<DeflateParams>) -> Self {
+        Self { deflate, ..self }
     }
 
     /// Whether it is to open a session.
@@ -96,6 +102,9 @@ impl WebSocket {
             Purpose::Open(handshake, id) => match self.engine.open_as(id, handshake, transport, &self.answer)
             {
                 Some(session) => {
+                    if let Some(agreed) = &self.deflate {
+                        session.agree(agreed);
+                    }
                     // One that has ended already says so to the client: that is up to its connection.
                     self.engine.shared().announce(&session);
                     (session, Role::Session)
@@ -105,7 +114,7 @@ impl WebSocket {
             Purpose::Upgrade(session) if session.begin_upgrade(&transport) => (session, Role::Candidate),
             Purpose::Upgrade(_) => return Err((io, self.answer)),
         };
-        Ok(Connection::new(session, role, io, link, leftover))
+        Ok(Connection::new(session, role, io, link, leftover, self.deflate))
     }
 }
 
