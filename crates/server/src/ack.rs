@@ -63,6 +63,12 @@ impl<T> EmitWithAck<T> {
     ) -> Self {
         Self { socket, encoded, timeout: Some(timeout), data: PhantomData }
     }
+
+    /// Whether the event may be compressed on its way: see [`Operator::compress`].
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.encoded = self.encoded.map(|encoded| encoded.compress(compress));
+        self
+    }
 }
 
 impl<T: DeserializeOwned> IntoFuture for EmitWithAck<T> {

@@ -39,12 +39,14 @@ pub struct Target {
     pub except: Vec<Room>,
     /// Whether the event may be dropped for sockets that cannot take it at once.
     pub volatile: bool,
+    /// Whether the event may be compressed on its way to clients.
+    pub compress: bool,
 }
 
 impl Target {
     /// Everybody in a namespace.
     pub fn everybody(namespace: impl Into<ByteString>) -> Self {
-        Self { namespace: namespace.into(), to: None, except: Vec::new(), volatile: false }
+        Self { namespace: namespace.into(), to: None, except: Vec::new(), volatile: false, compress: true }
     }
 
     /// Those in some rooms of a namespace.

@@ -10,8 +10,8 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap};
 use wirebird_engine::http::ClientFiles;
 use wirebird_engine::{
-    Config, ConfigError, Cookie, Cors, Decision, Engine, Gate, Handshake, IdGenerator, OriginCheck, Origins,
-    Refusal, SendQueue, Transports, TrustedProxies,
+    Config, ConfigError, Cookie, Cors, Decision, Deflate, Engine, Gate, Handshake, IdGenerator, OriginCheck,
+    Origins, Refusal, SendQueue, Transports, TrustedProxies,
 };
 
 use crate::adapter::{Adapter, Local};
@@ -128,6 +128,20 @@ impl Builder {
     /// The smallest polling reply that is compressed, in bytes. Default 1024.
     pub fn compression_threshold(mut self, bytes: usize) -> Self {
         self.engine.compression_threshold = bytes;
+        self
+    }
+
+    /// Compresses WebSocket messages for clients that offer it (permessage-deflate). Default not.
+    ///
+    /// ```
+    /// # use wirebird::{Deflate, Server};
+    /// let io = Server::builder().per_message_deflate(Deflate::default().threshold(2048)).build();
+    /// ```
+    ///
+    /// A broadcast is compressed once for all who receive it. Single events go out plain with
+    /// [`Operator::compress`](crate::Operator::compress).
+    pub fn per_message_deflate(mut self, deflate: Deflate) -> Self {
+        self.engine.per_message_deflate = Some(deflate);
         self
     }
 

@@ -300,8 +300,8 @@ pub use wirebird_macros::event;
 pub use wirebird_engine as engine;
 pub use wirebird_engine::http::ClientFiles;
 pub use wirebird_engine::{
-    ConfigError, Cookie, CookieValue, Cors, Handshake, Origins, Overflow, PeerAddr, Refusal, SendQueue,
-    TransportKind, Transports, TrustedProxies,
+    ConfigError, Cookie, CookieValue, Cors, Deflate, Handshake, Origins, Overflow, PeerAddr, Refusal,
+    SendQueue, TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
 pub use wirebird_proto::value::{ArgsError, ArgsErrorCause, Date, Map, Value};

@@ -276,6 +276,11 @@ impl Namespace {
         self.all().volatile()
     }
 
+    /// All sockets, with or without compression of what is emitted to them: see [`Operator::compress`].
+    pub fn compress(&self, compress: bool) -> Operator {
+        self.all().compress(compress)
+    }
+
     /// All sockets of this server, not those of others in the cluster.
     pub fn local(&self) -> Operator {
         self.all().local()

@@ -35,6 +35,7 @@ pub struct Operator {
     to: Option<Vec<Room>>,
     except: Vec<Room>,
     volatile: bool,
+    compress: bool,
     local: bool,
     /// How long answers are waited for; `None` as the server's options say.
     timeout: Option<Duration>,
@@ -42,7 +43,15 @@ pub struct Operator {
 
 impl Operator {
     pub(crate) fn new(namespace: Namespace) -> Self {
-        Self { namespace, to: None, except: Vec::new(), volatile: false, local: false, timeout: None }
+        Self {
+            namespace,
+            to: None,
+            except: Vec::new(),
+            volatile: false,
+            compress: true,
+            local: false,
+            timeout: None,
+        }
     }
 
     pub(crate) fn for_target(namespace: Namespace, target: Target) -> Self {
@@ -50,6 +59,7 @@ impl Operator {
             to: target.to,
             except: target.except,
             volatile: target.volatile,
+            compress: target.compress,
             local: true,
             ..Self::new(namespace)
         }
@@ -70,6 +80,14 @@ impl Operator {
     /// Events may be dropped for sockets that cannot take them at once.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// Whether events may be compressed on their way, where that is agreed on with the client: in polling replies, and
+    /// over WebSockets with [`Builder::per_message_deflate`](crate::Builder::per_message_deflate). Default true; `false`
+    /// is for what is compressed already, such as images.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
         self
     }
 
@@ -138,6 +156,7 @@ impl Operator {
                 })
             });
         }
+        let encoded = encoded.compress(self.compress);
         self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
     }
 
@@ -155,6 +174,7 @@ impl Operator {
             to: self.to.clone(),
             except: self.except.clone(),
             volatile: self.volatile,
+            compress: self.compress,
         }
     }
 
@@ -215,7 +235,8 @@ impl Operator {
     /// them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
         let timeout = self.timeout.unwrap_or(self.namespace.core.options.ack_timeout);
-        BroadcastWithAck::new(self.clone(), Encoded::event(event.as_ref(), &data), timeout)
+        let encoded = Encoded::event(event.as_ref(), &data).map(|encoded| encoded.compress(self.compress));
+        BroadcastWithAck::new(self.clone(), encoded, timeout)
     }
 
     /// Whether it is for one socket by its id that is not connected to this server, and may be to another.
@@ -254,7 +275,8 @@ impl Operator {
         args: &RawArgs,
         route: &AckRoute,
     ) -> Result<(), EmitError> {
-        let shared = Encoded::raw_event(event, args)?.into_shared(&self.namespace.core)?;
+        let encoded = Encoded::raw_event(event, args)?.compress(self.compress);
+        let shared = encoded.into_shared(&self.namespace.core)?;
         let timeout = Some(millis(self.namespace.core.options.ack_timeout));
         for socket in self.sockets() {
             let (core, route) = (self.namespace.core.clone(), route.clone());

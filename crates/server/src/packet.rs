@@ -23,12 +23,21 @@ const CAPACITY: usize = 80;
 pub(crate) struct Encoded {
     text: TextBuilder,
     pub(crate) attachments: Vec<Bytes>,
+    /// Whether it goes out as it is, whatever was agreed on with its clients.
+    uncompressed: bool,
 }
 
 impl Encoded {
     fn with_capacity(capacity: usize) -> Self {
         // What is put before the arguments is written behind them first.
-        Self { text: TextBuilder::with_room(ROOM, capacity + ROOM), attachments: Vec::new() }
+        let text = TextBuilder::with_room(ROOM, capacity + ROOM);
+        Self { text, attachments: Vec::new(), uncompressed: false }
+    }
+
+    /// Whether it may be compressed. It may by default.
+    pub(crate) fn compress(mut self, compress: bool) -> Self {
+        self.uncompressed = !compress;
+        self
     }
 
     pub(crate) fn event<T: Serialize + ?Sized>(name: &str, data: &T) -> Result<Self, EmitError> {
@@ -136,7 +145,8 @@ impl Encoded {
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
             let kind = PacketKind::Event { id, name, args };
-            return parser::encode(&**parser, &Packet::new(namespace.clone(), kind));
+            let message = parser::encode(&**parser, &Packet::new(namespace.clone(), kind))?;
+            return Ok(marked(message, self.uncompressed));
         }
         let kind = if self.attachments.is_empty() { HeaderKind::Event } else { HeaderKind::BinaryEvent };
         Ok(self.frame(kind, namespace, id))
@@ -163,42 +173,54 @@ impl Encoded {
             write_header(out, kind, self.attachments.len(), namespace, id);
             out.push(b'[');
         });
-        self.text.finish(&self.attachments)
+        marked(self.text.finish(&self.attachments), self.uncompressed)
     }
 
     /// As an event that several recipients share, each with an ack id of its own.
     pub(crate) fn into_shared(mut self, core: &Core) -> Result<SharedEvent, EmitError> {
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
-            return Ok(SharedEvent::Parsed { parser: parser.clone(), name, args });
+            let form = Form::Parsed { parser: parser.clone(), name, args };
+            return Ok(SharedEvent { form, uncompressed: self.uncompressed });
         }
         self.text.buffer().push(b']');
         self.text.begin_with(|out| out.push(b'['));
         let tail = SharedTail::new(self.json(), &self.attachments);
-        Ok(SharedEvent::Json { tail, attachments: self.attachments.len() })
+        let form = Form::Json { tail, attachments: self.attachments.len() };
+        Ok(SharedEvent { form, uncompressed: self.uncompressed })
     }
 }
 
+fn marked(message: Outgoing, uncompressed: bool) -> Outgoing {
+    if uncompressed { message.uncompressed() } else { message }
+}
+
 /// An event of several recipients whose ack ids differ.
-pub(crate) enum SharedEvent {
+pub(crate) struct SharedEvent {
+    form: Form,
+    uncompressed: bool,
+}
+
+enum Form {
     Json { tail: SharedTail, attachments: usize },
     Parsed { parser: Arc<dyn Parser>, name: ByteString, args: RawArgs },
 }
 
 impl SharedEvent {
     pub(crate) fn with_id(&self, namespace: &ByteString, id: u64) -> Result<Outgoing, EmitError> {
-        match self {
-            Self::Json { tail, attachments } => {
+        let message = match &self.form {
+            Form::Json { tail, attachments } => {
                 let kind = if *attachments == 0 { HeaderKind::Event } else { HeaderKind::BinaryEvent };
                 let mut prefix = Vec::with_capacity(namespace.len() + 24);
                 write_header(&mut prefix, kind, *attachments, namespace, Some(id));
-                Ok(Outgoing::spliced(&prefix, tail))
+                Outgoing::spliced(&prefix, tail)
             }
-            Self::Parsed { parser, name, args } => {
+            Form::Parsed { parser, name, args } => {
                 let kind = PacketKind::Event { id: Some(id), name: name.clone(), args: args.clone() };
-                parser::encode(&**parser, &Packet::new(namespace.clone(), kind))
+                parser::encode(&**parser, &Packet::new(namespace.clone(), kind))?
             }
-        }
+        };
+        Ok(marked(message, self.uncompressed))
     }
 }
 

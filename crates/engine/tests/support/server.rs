@@ -102,6 +102,11 @@ impl TestServer {
         Self::with(Config::default(), quiet).await
     }
 
+    /// A server whose application does nothing with messages.
+    pub async fn start_with(config: Config) -> Self {
+        Self::with(config, quiet).await
+    }
+
     pub async fn with(
         config: Config,
         on_message: impl Fn(&Arc<Session>, &Message) + Send + Sync + 'static,

@@ -128,8 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         self.send_frame(true, 8, &code.to_be_bytes()).await;
     }
 
-    /// The next frame; `None` at the end of the connection.
+    /// The next frame, which must not be compressed; `None` at the end of the connection.
     pub async fn frame(&mut self) -> Option<Frame> {
+        let (compressed, frame) = self.any_frame().await?;
+        assert!(!compressed, "a compressed frame: {frame:?}");
+        Some(frame)
+    }
+
+    /// The next frame, and whether it is compressed.
+    pub async fn any_frame(&mut self) -> Option<(bool, Frame)> {
         within("a frame", async {
             loop {
                 if let Some(frame) = self.buffered() {
@@ -150,10 +157,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         &self.buffer
     }
 
-    fn buffered(&mut self) -> Option<Frame> {
+    fn buffered(&mut self) -> Option<(bool, Frame)> {
         let [first, second, ..] = *self.buffer else { return None };
         assert_eq!(second & 0x80, 0, "a server does not mask");
-        assert_eq!(first & 0xf0, 0x80, "a server sends whole messages");
+        assert_eq!(first & 0xb0, 0x80, "a server sends whole messages");
         let (start, len) = match second {
             126 => (4, u16::from_be_bytes(self.buffer.get(2..4)?.try_into().ok()?) as usize),
             127 => (10, u64::from_be_bytes(self.buffer.get(2..10)?.try_into().ok()?) as usize),
@@ -161,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
         };
         let payload = self.buffer.get(start..start + len)?.to_vec();
         self.buffer.drain(..start + len);
-        Some(Frame { opcode: first & 0x0f, payload })
+        Some((first & 0x40 != 0, Frame { opcode: first & 0x0f, payload }))
     }
 
     /// The next frame, which must be text.

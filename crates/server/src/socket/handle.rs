@@ -193,6 +193,12 @@ impl Socket {
         .await;
     }
 
+    /// This socket, with or without compression of what is emitted to it: `socket.compress(false).emit("image", jpeg)`.
+    /// See [`Operator::compress`].
+    pub fn compress(&self, compress: bool) -> Operator {
+        self.namespace().to(self.id()).local().compress(compress)
+    }
+
     /// Everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Operator {
         self.namespace().all().except(self.id())

@@ -53,6 +53,7 @@ impl SocketInner {
         send: impl FnOnce(&Session, Outgoing) -> (Result<T, SendError>, Owed),
     ) -> Result<T, SendError> {
         self.observe_sent(&message);
+        self.session.prepare(&message);
         let mut held = self.held.lock();
         match self.gate() {
             Gate::Open => {

@@ -5,6 +5,7 @@
 mod support;
 
 mod client_files;
+mod compression;
 mod hooks;
 mod http;
 mod old;
