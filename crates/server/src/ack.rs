@@ -19,6 +19,7 @@ use crate::id::SocketId;
 use crate::operator::Operator;
 use crate::options::millis;
 use crate::packet::Encoded;
+use crate::questions::Asked;
 use crate::socket::SocketInner;
 
 /// How long the awaited acknowledgements are waited for.
@@ -159,24 +160,18 @@ impl<T> BroadcastWithAck<T> {
         let encoded = self.encoded?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut entries = Vec::new();
-        if self.operator.is_elsewhere()
-            && let Some(id) = self.operator.single_id()
-        {
-            let sink = Box::new(move |result| drop(sender.send((id, result))));
-            self.operator.ask_elsewhere(&encoded, self.timeout.map(millis), sink)?;
-            return Ok(AckStream { receiver, _entries: entries, data: PhantomData });
-        }
+        let asked = self.operator.ask_others(&encoded, self.timeout, &sender)?;
         let shared = encoded.into_shared(self.operator.core())?;
-        for socket in self.operator.sockets() {
-            let id = socket.id();
+        for socket in self.operator.connected() {
+            let id = socket.id;
             let sender = sender.clone();
             let sink = Box::new(move |result| drop(sender.send((id, result))));
             let timeout = self.timeout.map(millis);
-            let name = &socket.0.namespace.name;
-            let id = socket.0.emit_expecting(sink, timeout, |id| shared.with_id(name, id));
-            entries.push(Entry { socket: Arc::downgrade(&socket.0), id });
+            let name = &socket.namespace.name;
+            let id = socket.emit_expecting(sink, timeout, |id| shared.with_id(name, id));
+            entries.push(Entry { socket: Arc::downgrade(&socket), id });
         }
-        Ok(AckStream { receiver, _entries: entries, data: PhantomData })
+        Ok(AckStream { receiver, _entries: entries, _asked: asked, data: PhantomData })
     }
 }
 
@@ -210,6 +205,7 @@ impl<T> fmt::Debug for BroadcastWithAck<T> {
 pub struct AckStream<T> {
     receiver: mpsc::UnboundedReceiver<(SocketId, AckResult)>,
     _entries: Vec<Entry>,
+    _asked: Option<Asked>,
     data: PhantomData<fn() -> T>,
 }
 

@@ -358,6 +358,14 @@ impl Builder {
         self
     }
 
+    /// How long other servers of the cluster may take to answer
+    /// [`Operator::fetch_sockets`](crate::Operator::fetch_sockets) and
+    /// [`Namespace::server_side_emit_with_ack`](crate::Namespace::server_side_emit_with_ack). Default 5 s.
+    pub fn cluster_timeout(mut self, timeout: Duration) -> Self {
+        self.options.cluster_timeout = timeout;
+        self
+    }
+
     /// How long the disconnect handler waits for the handlers of earlier events. Default 5 s.
     pub fn disconnect_grace(mut self, grace: Duration) -> Self {
         self.options.disconnect_grace = grace;

@@ -12,19 +12,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
-    CloseReason, Expire, Handler, Handshake, IdGenerator, Message, Millis, RandomIds, Refusal, Session,
-    WeakEngine,
+    CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Message, Millis, RandomIds, Refusal,
+    Session, WeakEngine,
 };
-use wirebird_proto::socket_io::RawArgs;
 
-use crate::acks::{AckSink, AckTable};
-use crate::adapter::AckRoute;
-use crate::error::AckError;
-
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Operation};
 use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::dynamic::{MAX_NAME, Parents};
+use crate::error::AckError;
 use crate::guard;
 use crate::handlers::Handlers;
 use crate::id::SocketId;
@@ -34,6 +30,7 @@ use crate::old;
 use crate::options::Options;
 use crate::packet::Encoded;
 use crate::parser::Parser;
+use crate::questions::Questions;
 use crate::router::Router;
 use crate::shard::Shards;
 use crate::socket::{Socket, SocketInner};
@@ -68,8 +65,8 @@ pub(crate) struct Core {
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
     /// What waits for handlers of all clients, or for them to end.
     pub(crate) load: LoadCounter,
-    /// Acknowledgements that sockets of other servers owe.
-    remote_acks: Mutex<AckTable>,
+    /// What other servers have been asked.
+    pub(crate) questions: Questions,
     /// What this server is called among others.
     server_id: ByteString,
     /// The engine that reports to this.
@@ -107,7 +104,7 @@ impl Core {
             observer,
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
-            remote_acks: Mutex::default(),
+            questions: Questions::default(),
             server_id: server_id(),
             engine: OnceLock::new(),
             dispatcher: dispatcher.unwrap_or_else(|| Arc::new(Router)),
@@ -127,33 +124,33 @@ impl Core {
         let _ = self.engine.set(engine);
     }
 
-    /// Keeps a sink for what a socket of another server acknowledges. When no more can be kept the sink is told at once.
-    pub(crate) fn expect_remote_ack(&self, sink: AckSink, timeout: Option<Millis>) -> Option<AckRoute> {
-        let engine = self.engine.get()?.upgrade()?;
-        let deadline = timeout.map(|timeout| engine.now() + timeout);
-        let inserted = self.remote_acks.lock().insert(sink, deadline, self.options.max_pending_acks);
-        match inserted {
-            Ok((id, timer)) => {
-                if let Some(at) = timer {
-                    engine.schedule(at, self.me.clone(), 0);
-                }
-                Some(AckRoute { server: self.server_id.clone(), id })
-            }
-            Err((sink, error)) => {
-                guard("ack", || sink(Err(error)));
-                None
-            }
-        }
+    /// The engine that reports to this.
+    pub(crate) fn engine(&self) -> Option<Engine> {
+        self.engine.get()?.upgrade()
     }
 
-    /// A socket of another server has acknowledged something.
-    pub(crate) fn remote_ack(&self, route: &AckRoute, args: RawArgs) {
-        if route.server != self.server_id {
-            return;
+    pub(crate) fn weak(&self) -> Weak<Self> {
+        self.me.clone()
+    }
+
+    /// What this server is called among others.
+    pub(crate) fn server_id(&self) -> &ByteString {
+        &self.server_id
+    }
+
+    /// How many other servers answer questions, if that is known.
+    pub(crate) fn others(&self) -> Option<usize> {
+        let mut others = Some(0);
+        if let Some(adapter) = self.adapter.get() {
+            guard("adapter", || others = adapter.others());
         }
-        let sink = self.remote_acks.lock().take(route.id);
-        if let Some(sink) = sink {
-            guard("ack", || sink(Ok(args)));
+        others
+    }
+
+    /// Tells the other servers.
+    pub(crate) fn publish(&self, operation: Operation) {
+        if let Some(adapter) = self.adapter.get() {
+            guard("adapter", || adapter.publish(operation));
         }
     }
 
@@ -164,7 +161,7 @@ impl Core {
 
     /// The runtime for tasks in the background, also before the first client; none in a server that is driven inline.
     pub(crate) fn background_runtime(&self) -> Option<Handle> {
-        let configured = || self.engine.get()?.upgrade()?.config().runtime.clone();
+        let configured = || self.engine()?.config().runtime.clone();
         self.runtime().cloned().or_else(configured).or_else(|| Handle::try_current().ok())
     }
 
@@ -292,10 +289,7 @@ impl Core {
             let sockets: Vec<_> = namespace.sockets.iter().map(|entry| entry.value().clone()).collect();
             sockets.iter().for_each(SocketInner::abandon);
         }
-        let sinks = self.remote_acks.lock().close();
-        for sink in sinks {
-            guard("ack", || sink(Err(AckError::Disconnected)));
-        }
+        self.questions.close();
         self.tasks.close();
         self.told_stopped.notify_waiters();
     }
@@ -324,17 +318,14 @@ impl Core {
 
 impl Expire for Core {
     fn expire(self: Arc<Self>, _token: u64, now: Millis) {
-        let (due, next) = self.remote_acks.lock().expire(now);
-        let Some(engine) = self.engine.get().and_then(WeakEngine::upgrade) else { return };
+        let (due, next) = self.questions.expire(now);
+        let Some(engine) = self.engine() else { return };
         if let Some(at) = next {
             engine.schedule(at, self.me.clone(), 0);
         }
         if !due.is_empty() {
-            engine.offload(move || {
-                for sink in due {
-                    guard("ack", || sink(Err(AckError::Timeout)));
-                }
-            });
+            engine
+                .offload(move || due.into_iter().for_each(|question| question.give_up(|| AckError::Timeout)));
         }
     }
 }

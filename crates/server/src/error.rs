@@ -333,6 +333,41 @@ impl From<EmitError> for AckError {
     }
 }
 
+/// Not all servers of the cluster answered in time.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Incomplete<T> {
+    /// What those that did answer have said.
+    pub answers: Vec<T>,
+    /// How many other servers answered.
+    pub answered: usize,
+    /// How many were asked.
+    pub servers: usize,
+}
+
+impl<T> Incomplete<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Incomplete<U> {
+        Incomplete { answers: change(self.answers), answered: self.answered, servers: self.servers }
+    }
+}
+
+impl<T> fmt::Debug for Incomplete<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incomplete")
+            .field("answered", &self.answered)
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Incomplete<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} other servers answered in time", self.answered, self.servers)
+    }
+}
+
+impl<T> std::error::Error for Incomplete<T> {}
+
 /// Why a room cannot be joined, left or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

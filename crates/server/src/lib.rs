@@ -73,7 +73,7 @@
 //! | to | see |
 //! |---|---|
 //! | set options | [`Server::builder`], [`Builder`] |
-//! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
+//! | handle connections, events, disconnections, errors | [`Namespace::on_connect`], [`on`](Namespace::on), [`on_disconnecting`](Namespace::on_disconnecting), [`on_disconnect`](Namespace::on_disconnect), [`on_error`](Server::on_error) |
 //! | handle a namespace with one value that keeps its state | [`namespace`](macro@namespace), [`Server::register`] |
 //! | have a namespace for each chat, tenant, document | [`Server::of_pattern`], [`Server::of_matching`], [`extract::Path`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
@@ -81,13 +81,15 @@
 //! | check a client before it is connected, refuse it | [`Namespace::before_connect`], [`ConnectError`] |
 //! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
 //! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
-//! | keep values for a client | [`Socket::session`] |
+//! | keep values for a client | [`Socket::session`], for all servers to see [`Socket::set_data`] |
+//! | look at sockets, those of other servers too | [`Operator::sockets`], [`Operator::fetch_sockets`] |
+//! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | speak another format than JSON on the wire | [`parser`], [`Builder::parser`] |
-//! | run several servers as one | [`Adapter`] |
+//! | run several servers as one, and let them talk | [`Adapter`], [`Namespace::server_side_emit`] |
 //! | test an application | [`testing::TestClient`] |
 //! | run without a runtime, in one process | [`Server::connect_memory`], [`Server::tick`] |
 //!
@@ -135,14 +137,17 @@ mod operator;
 mod options;
 mod packet;
 pub mod parser;
+mod questions;
 mod reason;
 mod reply;
 mod room;
 mod rooms;
 mod router;
 mod server;
+mod server_events;
 mod settings;
 mod shard;
+mod snapshot;
 mod socket;
 mod task;
 mod tasks;
@@ -150,14 +155,14 @@ pub mod testing;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
-pub use adapter::{AckRoute, Adapter, Local, MemoryCluster, Operation, Target};
+pub use adapter::{AckRequest, Adapter, Local, MemoryCluster, Operation, ReplyTo, Target};
 pub use builder::Builder;
 pub use class::{HandlerSet, NamespaceHandlers};
 pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };
 pub use dynamic::DynamicNamespace;
-pub use error::{AckError, ArgumentError, ConnectError, EmitError, Error, RoomError};
+pub use error::{AckError, ArgumentError, ConnectError, EmitError, Error, Incomplete, RoomError};
 pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
@@ -170,7 +175,9 @@ pub use reason::DisconnectReason;
 pub use reply::Reply;
 pub use room::{IntoRooms, Room};
 pub use server::{AnyNamespace, Server};
+pub use server_events::{ServerEvent, ServerEventHandler};
 pub use settings::{Configured, EventHandlerExt};
+pub use snapshot::{HandshakeInfo, SocketSnapshot};
 pub use socket::{AckHandle, SessionGuard, Socket, SocketSession};
 pub use tasks::{TaskEnd, TaskHandle};
 

@@ -15,7 +15,7 @@ use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dispatch::Dispatcher;
 use crate::dynamic::{Params, Parent};
-use crate::error::{EmitError, RoomError};
+use crate::error::{EmitError, Incomplete, RoomError};
 use crate::event_layer::EventLayer;
 use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
@@ -26,6 +26,8 @@ use crate::operator::Operator;
 use crate::options::Concurrency;
 use crate::room::{IntoRooms, Room};
 use crate::rooms::Rooms;
+use crate::server_events::ServerEvents;
+use crate::snapshot::SocketSnapshot;
 use crate::socket::{Socket, SocketInner};
 
 pub(crate) struct NamespaceInner {
@@ -38,6 +40,8 @@ pub(crate) struct NamespaceInner {
     connected: AtomicUsize,
     /// What it has in common with others, if a client has made it by a pattern.
     parent: OnceLock<Arc<Parent>>,
+    /// What other servers' events are handled by.
+    pub(crate) server_events: ServerEvents,
 }
 
 impl NamespaceInner {
@@ -56,6 +60,7 @@ impl NamespaceInner {
             concurrency: AtomicUsize::new(concurrency.max()),
             connected: AtomicUsize::new(0),
             parent: OnceLock::new(),
+            server_events: ServerEvents::default(),
         }
     }
 
@@ -67,7 +72,7 @@ impl NamespaceInner {
     /// Whether the application has set something that does not open it to clients.
     pub(crate) fn is_set_up(&self, default: Concurrency) -> bool {
         let inherited = self.parent.get().map_or(default.max(), |parent| parent.concurrency());
-        self.handlers.is_layered() || self.concurrency() != inherited
+        self.handlers.is_layered() || self.concurrency() != inherited || !self.server_events.is_empty()
     }
 
     /// A client has come by a pattern; the first one counts. Returns whose it is.
@@ -332,6 +337,24 @@ impl Namespace {
     /// All connected sockets of this server in the namespace.
     pub fn sockets(&self) -> Vec<Socket> {
         self.all().sockets()
+    }
+
+    /// All sockets in the namespace, those of other servers in the cluster included: see [`Operator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// As [`Operator::fetch_sockets`].
+    pub async fn fetch_sockets(&self) -> Result<Vec<SocketSnapshot>, Incomplete<SocketSnapshot>> {
+        self.all().fetch_sockets().await
+    }
+
+    /// The connected socket of a client in this namespace, by the id of the client's Engine.IO session. The way back is
+    /// [`Socket::engine_session`].
+    pub fn socket_of_session(&self, id: &str) -> Option<Socket> {
+        let session = self.core.engine()?.session(id)?;
+        let sockets = self.core.sockets_of(&session);
+        sockets
+            .into_iter()
+            .find(|socket| Arc::ptr_eq(&socket.0.namespace, &self.inner) && socket.0.is_listed())
     }
 
     /// How many sockets are connected.

@@ -7,22 +7,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 use smallvec::SmallVec;
-use wirebird_engine::{Millis, Outgoing, SendError};
+use tokio::sync::mpsc::UnboundedSender;
+use wirebird_engine::{Outgoing, SendError};
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::ack::BroadcastWithAck;
-use crate::acks::AckSink;
-use crate::adapter::{AckRoute, Operation, Target};
+use crate::acks::AckResult;
+use crate::adapter::{AckRequest, Operation, Target};
 use crate::core::Core;
-use crate::error::{EmitError, RoomError};
-use crate::guard;
+use crate::error::{EmitError, Incomplete, RoomError};
 use crate::id::SocketId;
 use crate::members::Snapshot;
 use crate::namespace::Namespace;
 use crate::options::millis;
 use crate::packet::Encoded;
+use crate::questions::{Answer, Answers, Asked};
 use crate::room::{IntoRooms, Room};
 use crate::shard::{Broadcast, Op};
+use crate::snapshot::SocketSnapshot;
 use crate::socket::{Socket, SocketInner};
 
 /// The sockets of a namespace that something is for: narrowed down step by step, then emitted to, joined to rooms or
@@ -145,16 +147,10 @@ impl Operator {
             return Ok(());
         }
         self.namespace.core.check_attachments(event, &encoded);
-        if let Some(adapter) = self.adapter() {
+        if self.is_shared() {
             let args = encoded.to_raw_args(event)?;
-            guard("adapter", || {
-                adapter.publish(Operation::Emit {
-                    target: self.target(),
-                    event: event.into(),
-                    args,
-                    ack: None,
-                })
-            });
+            let target = self.target();
+            self.namespace.core.publish(Operation::Emit { target, event: event.into(), args, ack: None });
         }
         let encoded = encoded.compress(self.compress);
         self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
@@ -164,8 +160,9 @@ impl Operator {
         &self.namespace.core
     }
 
-    fn adapter(&self) -> Option<&Arc<dyn crate::Adapter>> {
-        if self.local { None } else { self.namespace.core.adapter.get() }
+    /// Whether it is for sockets of other servers, too.
+    fn is_shared(&self) -> bool {
+        !self.local && self.namespace.core.adapter.get().is_some()
     }
 
     fn target(&self) -> Target {
@@ -230,65 +227,47 @@ impl Operator {
         snapshots
     }
 
-    /// Emits an event and collects the acknowledgements of this server's sockets, or that of one socket of another server
-    /// in the cluster by its id: await it for all of them, or take
-    /// them one by one as a [stream](BroadcastWithAck::stream).
+    /// Emits an event and collects the acknowledgements of the sockets, those of other servers in the cluster included:
+    /// await it for all of them, or take them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
         let timeout = self.timeout.unwrap_or(self.namespace.core.options.ack_timeout);
         let encoded = Encoded::event(event.as_ref(), &data).map(|encoded| encoded.compress(self.compress));
         BroadcastWithAck::new(self.clone(), encoded, timeout)
     }
 
-    /// Whether it is for one socket by its id that is not connected to this server, and may be to another.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.single_id().is_some() && self.adapter().is_some() && self.participants().is_empty()
+    /// Asks the sockets of other servers, if there may be any that it is for. What they acknowledge goes to `sender`,
+    /// as long as what is returned is kept.
+    pub(crate) fn ask_others(
+        &self,
+        encoded: &Encoded,
+        timeout: Option<Duration>,
+        sender: &UnboundedSender<(SocketId, AckResult)>,
+    ) -> Result<Option<Asked>, EmitError> {
+        let core = &self.namespace.core;
+        let nobody = self.to.as_ref().is_some_and(Vec::is_empty);
+        if !self.is_shared() || nobody || self.single().is_some() {
+            return Ok(None);
+        }
+        let (event, args) = encoded.to_event()?;
+        let mut asked = None;
+        if core.others() != Some(0) {
+            let answers = Answers::Acks { only: self.single_id(), sender: sender.clone() };
+            asked = core.ask(answers, timeout.map(millis));
+            if asked.is_none() {
+                return Ok(None);
+            }
+        }
+        let ack = asked.as_ref().map(|asked| AckRequest { reply_to: asked.reply_to.clone(), timeout });
+        core.publish(Operation::Emit { target: self.target(), event, args, ack });
+        Ok(asked)
     }
 
     /// The id of the one socket that it is for, if that is what it is for.
-    pub(crate) fn single_id(&self) -> Option<SocketId> {
+    fn single_id(&self) -> Option<SocketId> {
         match self.to.as_deref() {
             Some([room]) if self.except.is_empty() => SocketId::parse(room.as_str()?),
             _ => None,
         }
-    }
-
-    /// Asks the other servers for the acknowledgement of a socket that is connected to one of them.
-    pub(crate) fn ask_elsewhere(
-        &self,
-        encoded: &Encoded,
-        timeout: Option<Millis>,
-        sink: AckSink,
-    ) -> Result<(), EmitError> {
-        let Some(adapter) = self.adapter() else { return Ok(()) };
-        let (event, args) = encoded.to_event()?;
-        let Some(ack) = self.namespace.core.expect_remote_ack(sink, timeout) else { return Ok(()) };
-        guard("adapter", || {
-            adapter.publish(Operation::Emit { target: self.target(), event, args, ack: Some(ack) });
-        });
-        Ok(())
-    }
-
-    /// Emits an event of another server, which wants to know what the sockets acknowledge.
-    pub(crate) fn emit_for_other_server(
-        &self,
-        event: &str,
-        args: &RawArgs,
-        route: &AckRoute,
-    ) -> Result<(), EmitError> {
-        let encoded = Encoded::raw_event(event, args)?.compress(self.compress);
-        let shared = encoded.into_shared(&self.namespace.core)?;
-        let timeout = Some(millis(self.namespace.core.options.ack_timeout));
-        for socket in self.sockets() {
-            let (core, route) = (self.namespace.core.clone(), route.clone());
-            let sink: AckSink = Box::new(move |result| {
-                if let (Ok(args), Some(adapter)) = (result, core.adapter.get()) {
-                    adapter.publish(Operation::Callback { route, args });
-                }
-            });
-            let name = &self.namespace.inner.name;
-            socket.0.emit_expecting(sink, timeout, |id| shared.with_id(name, id));
-        }
-        Ok(())
     }
 
     // ---- looking ----
@@ -296,6 +275,58 @@ impl Operator {
     /// The connected sockets of this server that it is for, each once, as they are now.
     pub fn sockets(&self) -> Vec<Socket> {
         self.participants().into_iter().filter(|socket| socket.is_listed()).map(Socket).collect()
+    }
+
+    /// Those that can be asked something.
+    pub(crate) fn connected(&self) -> Vec<Arc<SocketInner>> {
+        let mut sockets = self.participants();
+        sockets.retain(|socket| socket.is_connected());
+        sockets
+    }
+
+    /// The sockets of this server and of all others in the cluster that it is for, each with its rooms, its handshake
+    /// and the [data](Socket::set_data) that is kept for it.
+    ///
+    /// Other servers have [`Operator::timeout`] to answer, by default
+    /// [`Builder::cluster_timeout`](crate::Builder::cluster_timeout). With [`Operator::local`] nobody is asked.
+    ///
+    /// ```
+    /// # async fn f(io: wirebird::Server) -> Result<(), wirebird::Error> {
+    /// for socket in io.to("lobby").fetch_sockets().await? {
+    ///     let name: Option<String> = socket.data()?;
+    ///     println!("{} is {name:?} and in {:?}", socket.id, socket.rooms);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When not all servers answered in time; the sockets of the others are in the error.
+    pub async fn fetch_sockets(&self) -> Result<Vec<SocketSnapshot>, Incomplete<SocketSnapshot>> {
+        let core = &self.namespace.core;
+        let mut sockets = self.snapshots_here();
+        if !self.is_shared() || self.to.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(sockets);
+        }
+        let target = self.target();
+        let question = |reply_to| Operation::FetchSockets { reply_to, target };
+        let answers = core.ask_servers(self.timeout.unwrap_or(core.options.cluster_timeout), question).await;
+        let mut join = |answers: Vec<Answer>| {
+            let mut seen: HashSet<SocketId> = sockets.iter().map(|socket| socket.id).collect();
+            for answer in answers {
+                if let Answer::Sockets(theirs) = answer {
+                    sockets.extend(theirs.into_iter().filter(|socket| seen.insert(socket.id)));
+                }
+            }
+            std::mem::take(&mut sockets)
+        };
+        match answers {
+            Ok(answers) => Ok(join(answers)),
+            Err(incomplete) => Err(incomplete.map(join)),
+        }
+    }
+
+    pub(crate) fn snapshots_here(&self) -> Vec<SocketSnapshot> {
+        self.sockets().iter().map(|socket| socket.0.snapshot()).collect()
     }
 
     /// How many connected sockets of this server it is for: those that an event emitted now would reach. Looks at each.
@@ -337,10 +368,9 @@ impl Operator {
     /// Makes the sockets join rooms, on all servers of the cluster. Personal rooms of sockets are passed over.
     pub fn join(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
-        if let Some(adapter) = self.adapter() {
-            guard("adapter", || {
-                adapter.publish(Operation::Join { target: self.target(), rooms: rooms.clone() })
-            });
+        if self.is_shared() {
+            let target = self.target();
+            self.namespace.core.publish(Operation::Join { target, rooms: rooms.clone() });
         }
         for socket in self.affected() {
             for room in &rooms {
@@ -354,10 +384,9 @@ impl Operator {
     /// Makes the sockets leave rooms, on all servers of the cluster.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
-        if let Some(adapter) = self.adapter() {
-            guard("adapter", || {
-                adapter.publish(Operation::Leave { target: self.target(), rooms: rooms.clone() })
-            });
+        if self.is_shared() {
+            let target = self.target();
+            self.namespace.core.publish(Operation::Leave { target, rooms: rooms.clone() });
         }
         for socket in self.affected() {
             for room in &rooms {
@@ -377,8 +406,8 @@ impl Operator {
     }
 
     fn disconnect_all(&self, close: bool) {
-        if let Some(adapter) = self.adapter() {
-            guard("adapter", || adapter.publish(Operation::Disconnect { target: self.target(), close }));
+        if self.is_shared() {
+            self.namespace.core.publish(Operation::Disconnect { target: self.target(), close });
         }
         for socket in self.affected() {
             if close {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::handler::Outcome;
 use crate::mailbox::Stage;
 use crate::router;
+use crate::snapshot::{HandshakeInfo, SocketSnapshot};
 use crate::tasks::{TaskHandle, Tasks};
 
 #[derive(Default)]
@@ -56,6 +57,12 @@ impl SocketInner {
     pub(crate) fn data(&self) -> RawArgs {
         let null = || RawArgs::from_json_elements(ByteString::from_static("null"), Vec::new());
         self.kept(|kept| kept.data.clone()).or_else(|| null().ok()).unwrap_or_else(RawArgs::empty)
+    }
+
+    /// The socket as others may see it.
+    pub(crate) fn snapshot(self: &Arc<Self>) -> SocketSnapshot {
+        let handshake = HandshakeInfo::of(self.session.handshake(), self.auth.clone());
+        SocketSnapshot::new(self.id, Socket(self.clone()).rooms(), handshake, self.data())
     }
 
     // ---- background tasks ----
