@@ -311,6 +311,14 @@ impl Builder {
         self
     }
 
+    /// Files that are served beside the endpoint: see [`StaticFiles`](crate::StaticFiles). Needs the cargo feature
+    /// `static-files`. Default none.
+    #[cfg(feature = "static-files")]
+    pub fn static_files(mut self, files: crate::StaticFiles) -> Self {
+        self.options.static_files = Some(files);
+        self
+    }
+
     /// What may be queued for one client, and what happens to clients that read too slowly. Default 8192 packets and
     /// 16 MiB, and such a client is closed.
     pub fn send_queue(mut self, limits: SendQueue) -> Self {
@@ -495,7 +503,7 @@ impl Builder {
     ///
     /// # Errors
     /// When an option has a value that cannot work.
-    pub fn try_build(self) -> Result<Server, ConfigError> {
+    pub fn try_build(mut self) -> Result<Server, ConfigError> {
         self.options.validate()?;
         let core = Core::new(self.options, self.state, self.observer, self.dispatcher, self.parser);
         let engine = Engine::new(self.engine, core.clone())?;

@@ -1,18 +1,21 @@
 //! The server as a tower layer and service.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{self, Future, Ready};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
+use wirebird_engine::http::FallbackBody;
 
 use crate::server::Server;
 use crate::task::BoxFuture;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers the server's path and passes everything else on. Made by [`Server::layer`].
 #[derive(Debug, Clone)]
@@ -49,14 +52,14 @@ impl<S> Service<S> {
 
 impl<S, B, R> tower_service::Service<Request<B>> for Service<S>
 where
-    S: tower_service::Service<Request<B>, Response = Response<R>>,
+    S: tower_service::Service<Request<B>, Response = Response<R>> + Clone,
     B: Body + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
     B::Data: Send,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -65,38 +68,61 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.server.is_endpoint(request.uri().path()) {
             let server = self.server.clone();
-            ResponseFuture::Own { future: Box::pin(async move { server.handle(request).await }) }
-        } else {
-            ResponseFuture::Inner { future: self.inner.call(request) }
+            return ResponseFuture::Own { future: Box::pin(async move { server.handle(request).await }) };
+        }
+        match self.server.static_file(&request) {
+            Some(file) => {
+                // The one that is ready is taken along.
+                let next = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, next);
+                ResponseFuture::File { file, rest: Some((ready, request)) }
+            }
+            None => ResponseFuture::Inner { future: self.inner.call(request) },
         }
     }
 }
 
 pin_project! {
-    /// The response to come of a [`Service`].
+    /// The response to come of a [`Service`]: its own, a static file, or that of the inner service.
     #[project = ResponseFutureProjection]
     #[allow(missing_docs, missing_debug_implementations)]
     #[non_exhaustive]
-    pub enum ResponseFuture<F> {
+    pub enum ResponseFuture<S, B>
+    where
+        S: tower_service::Service<Request<B>>,
+    {
         Own { future: BoxFuture<Response<Full<Bytes>>> },
-        Inner { #[pin] future: F },
+        File { file: BoxFuture<Option<Response<FallbackBody>>>, rest: Option<(S, Request<B>)> },
+        Inner { #[pin] future: S::Future },
     }
 }
 
-impl<F, R, E> Future for ResponseFuture<F>
+impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    F: Future<Output = Result<Response<R>, E>>,
+    S: tower_service::Service<Request<B>, Response = Response<R>>,
 {
-    type Output = Result<Response<ResponseBody<R>>, E>;
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProjection::Own { future } => {
-                future.as_mut().poll(cx).map(|response| Ok(response.map(|body| ResponseBody::Own { body })))
-            }
-            ResponseFutureProjection::Inner { future } => future
-                .poll(cx)
-                .map(|result| result.map(|response| response.map(|body| ResponseBody::Inner { body }))),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let inner = match self.as_mut().project() {
+                ResponseFutureProjection::Own { future } => {
+                    let response = ready!(future.as_mut().poll(cx));
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::Own { body })));
+                }
+                ResponseFutureProjection::File { file, rest } => {
+                    if let Some(response) = ready!(file.as_mut().poll(cx)) {
+                        return Poll::Ready(Ok(response.map(|body| ResponseBody::File { body })));
+                    }
+                    let Some((mut inner, request)) = rest.take() else { return Poll::Pending };
+                    inner.call(request)
+                }
+                ResponseFutureProjection::Inner { future } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::Inner { body })));
+                }
+            };
+            self.set(Self::Inner { future: inner });
         }
     }
 }
@@ -109,29 +135,38 @@ pin_project! {
     #[non_exhaustive]
     pub enum ResponseBody<R> {
         Own { body: Full<Bytes> },
+        File { body: FallbackBody },
         Inner { #[pin] body: R },
     }
 }
 
-impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
+impl<R> Body for ResponseBody<R>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = R::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project() {
             ResponseBodyProjection::Own { body } => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
-            ResponseBodyProjection::Inner { body } => body.poll_frame(cx),
+            ResponseBodyProjection::File { body } => Pin::new(body).poll_frame(cx),
+            ResponseBodyProjection::Inner { body } => {
+                body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { body } => body.is_end_stream(),
+            Self::File { body } => body.is_end_stream(),
             Self::Inner { body } => body.is_end_stream(),
         }
     }
@@ -139,6 +174,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { body } => body.size_hint(),
+            Self::File { body } => body.size_hint(),
             Self::Inner { body } => body.size_hint(),
         }
     }
@@ -158,6 +194,6 @@ impl<B> tower_service::Service<Request<B>> for NotFound {
     }
 
     fn call(&mut self, _request: Request<B>) -> Self::Future {
-        ready(Ok(wirebird_engine::http::not_found().map(Full::new)))
+        future::ready(Ok(wirebird_engine::http::not_found().map(Full::new)))
     }
 }

@@ -85,6 +85,7 @@
 //! | look at sockets, those of other servers too | [`Operator::sockets`], [`Operator::fetch_sockets`] |
 //! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
+//! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
@@ -149,6 +150,8 @@ mod settings;
 mod shard;
 mod snapshot;
 mod socket;
+#[cfg(feature = "static-files")]
+mod static_files;
 mod task;
 mod tasks;
 pub mod testing;
@@ -179,6 +182,8 @@ pub use server_events::{ServerEvent, ServerEventHandler};
 pub use settings::{Configured, EventHandlerExt};
 pub use snapshot::{HandshakeInfo, SocketSnapshot};
 pub use socket::{AckHandle, SessionGuard, Socket, SocketSession};
+#[cfg(feature = "static-files")]
+pub use static_files::StaticFiles;
 pub use tasks::{TaskEnd, TaskHandle};
 
 pub(crate) use guard::guard;

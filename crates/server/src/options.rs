@@ -29,6 +29,11 @@ pub(crate) struct Options {
     pub(crate) strict_arguments: bool,
     pub(crate) shards: usize,
     pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
+    #[cfg(feature = "static-files")]
+    pub(crate) static_files: Option<crate::StaticFiles>,
+    /// What they mean, once they have been checked.
+    #[cfg(feature = "static-files")]
+    pub(crate) static_map: Option<Arc<crate::static_files::Map>>,
 }
 
 /// Is told of refused requests.
@@ -56,6 +61,10 @@ impl Default for Options {
             max_auth: 64 << 10,
             strict_arguments: false,
             on_connection_error: None,
+            #[cfg(feature = "static-files")]
+            static_files: None,
+            #[cfg(feature = "static-files")]
+            static_map: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -64,7 +73,7 @@ impl Default for Options {
 impl Options {
     /// # Errors
     /// A sentence that names the option and what is wrong with it.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&mut self) -> Result<(), ConfigError> {
         for (name, value) in [("connect_timeout", self.connect_timeout), ("ack_timeout", self.ack_timeout)] {
             if value < Duration::from_millis(1) {
                 return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
@@ -80,6 +89,10 @@ impl Options {
             && let Some(name) = list.iter().find(|name| name.contains([',', '?']) || name.is_empty())
         {
             return Err(ConfigError::new(format!("namespaces: no client can ask for {name:?}")));
+        }
+        #[cfg(feature = "static-files")]
+        if let Some(files) = &self.static_files {
+            self.static_map = Some(Arc::new(crate::static_files::Map::new(files)?));
         }
         Ok(())
     }

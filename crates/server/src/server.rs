@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
-use wirebird_engine::http::{Fallback, Listener};
+use wirebird_engine::http::{Fallback, FallbackBody, Listener};
 use wirebird_engine::{Engine, Handshake, memory};
 
 use crate::builder::Builder;
@@ -25,6 +26,7 @@ use crate::layer::{Layer, NotFound, Service};
 use crate::named::NamedHandler;
 use crate::namespace::Namespace;
 use crate::socket::Socket;
+use crate::task::BoxFuture;
 use crate::tasks::TaskHandle;
 
 /// How long [`Server::close`] waits for clients to take what is queued for them.
@@ -176,6 +178,9 @@ impl Server {
     // ---- serving ----
 
     /// A tower layer that answers the server's path and passes everything else on: `router.layer(io.layer())`.
+    ///
+    /// Under a prefix, axum asks a nested router only for routes that it has: give it a fallback, or use
+    /// `nest_service("/prefix", io.service())`. Clients then say `path: "/prefix/socket.io"`.
     pub fn layer(&self) -> Layer {
         Layer::new(self.clone())
     }
@@ -224,7 +229,7 @@ impl Server {
     /// # Errors
     /// When the listener fails.
     pub async fn serve_listener(&self, listener: TcpListener) -> io::Result<()> {
-        self.serve_with(listener, Listener::new(self.engine.clone())).await
+        self.serve_with(listener, self.listener(None)).await
     }
 
     /// As [`Server::serve_listener`], with somebody to answer what is not for the server.
@@ -236,7 +241,62 @@ impl Server {
         listener: TcpListener,
         fallback: impl Fallback,
     ) -> io::Result<()> {
-        self.serve_with(listener, Listener::new(self.engine.clone()).fallback(fallback)).await
+        self.serve_with(listener, self.listener(Some(Arc::new(fallback)))).await
+    }
+
+    /// Serves one connection until it ends or becomes a WebSocket, which is a task of its own: TLS, a Unix socket, or
+    /// any other stream. `known` is put into the extensions of each of its requests: [`PeerAddr`],
+    /// [`LocalAddr`](crate::engine::LocalAddr), and [`Secure`](crate::engine::Secure) if it is encrypted. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// ```no_run
+    /// # async fn f(io: wirebird::Server) -> std::io::Result<()> {
+    /// let listener = tokio::net::UnixListener::bind("/run/chat.sock")?;
+    /// loop {
+    ///     let (stream, _) = listener.accept().await?;
+    ///     tokio::spawn(io.serve_connection(stream, http::Extensions::new()));
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// [`PeerAddr`]: crate::PeerAddr
+    pub fn serve_connection<S>(
+        &self,
+        stream: S,
+        known: Extensions,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.listener(None).connection(stream, known)
+    }
+
+    /// What connections get: the endpoint, static files, `rest`.
+    fn listener(&self, rest: Option<Arc<dyn Fallback>>) -> Listener {
+        let listener = Listener::new(self.engine.clone());
+        #[cfg(feature = "static-files")]
+        if let Some(files) = &self.root.core.options.static_map {
+            return listener.fallback(crate::static_files::Before { files: files.clone(), rest });
+        }
+        match rest {
+            Some(rest) => listener.fallback(rest),
+            None => listener,
+        }
+    }
+
+    /// Answers a request with a static file, if there are such files and it means one; resolves to `None` when that one
+    /// is not there.
+    pub(crate) fn static_file<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Option<BoxFuture<Option<Response<FallbackBody>>>> {
+        #[cfg(feature = "static-files")]
+        return self.root.core.options.static_map.as_ref()?.respond(request);
+        #[cfg(not(feature = "static-files"))]
+        {
+            let _ = request;
+            None
+        }
     }
 
     async fn serve_with(&self, listener: TcpListener, served: Listener) -> io::Result<()> {

@@ -40,6 +40,28 @@ fn the_standalone_server_is_as_short_as_it_says() {
     assert!(include_str!("../../standalone.rs").lines().count() <= 15);
 }
 
+/// F-STA-01, F-STA-10: a page, its files and the server from one process.
+#[test]
+fn static_files() {
+    let example = example!("static_files");
+    let addr = example.addr();
+    let page = http::get(addr, "/");
+    assert!(page.status == 200 && page.body.contains("/static/app.js"), "{}", page.body);
+    assert!(http::get(addr, "/static/app.js").body.contains("io()"));
+    assert!(http::get(addr, "/humans.txt").body.contains("birds"));
+    for other in ["/static", "/static/", "/static/../index.html", "/humans", "/socket.io/socket.io.min.js"] {
+        assert_eq!(http::get(addr, other).status, 404, "{other}");
+    }
+    let (mut ann, mut bob) = (Client::connect(addr), Client::connect(addr));
+    for client in [&mut ann, &mut bob] {
+        assert_eq!(client.event("clicks"), json!([0]));
+    }
+    ann.emit("click", json!([]));
+    for client in [&mut ann, &mut bob] {
+        assert_eq!(client.event("clicks"), json!([1]));
+    }
+}
+
 /// F-DEP-09: together with a web application, whose routes emit.
 #[test]
 fn axum_chat() {

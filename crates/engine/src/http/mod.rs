@@ -37,6 +37,8 @@ use crate::transport::TransportKind;
 use hooks::Extra;
 
 pub use client::ClientFiles;
+/// The body of a request that a [`Listener`] hands to its [`Fallback`].
+pub use hyper::body::Incoming;
 
 pub(crate) use log::{is_news, too_large as log_too_large};
 pub use serve::{Fallback, FallbackBody, Listener, full, handle, not_found, serve};

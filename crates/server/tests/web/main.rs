@@ -10,3 +10,5 @@ mod hooks;
 mod http;
 mod old;
 mod options;
+#[cfg(feature = "static-files")]
+mod static_files;
