@@ -85,6 +85,7 @@ fn mutate(text: &str, mutations: &[Mutation]) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
+    /// F-SER-01: JSON is found where it begins and ends, however it is written.
     #[test]
     fn what_serde_json_writes_is_accepted(values in prop::collection::vec(json(), 0..8), pretty in any::<bool>()) {
         let write = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };

@@ -162,7 +162,7 @@ async fn emitting_a_reserved_name_is_an_error_at_the_call() {
     assert_eq!(client.next().await, r#"2["connected"]"#);
 }
 
-/// F-EVT-06, F-EVT-07, F-EVT-08, F-EVT-09, F-EVT-10: exactly one handler, the most particular one of the first table
+/// AB-14, F-EVT-06, F-EVT-07, F-EVT-08, F-EVT-09, F-EVT-10: exactly one handler, the most particular one of the first table
 /// that has any.
 #[tokio::test]
 async fn the_namespace_comes_before_the_others_and_the_name_before_the_fallback() {

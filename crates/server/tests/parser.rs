@@ -190,7 +190,7 @@ async fn clients_acknowledge_through_the_parser() {
     assert_eq!(answers.into_iter().map(|(_, answer)| answer.unwrap()).collect::<Vec<_>>(), ["aye", "aye"]);
 }
 
-/// F-SER-06: each server has its own parser.
+/// F-SER-06, F-OPT-04: each server has its own parser.
 #[tokio::test]
 async fn servers_of_one_process_have_parsers_of_their_own() {
     let pipes = Server::builder().parser(Pipes::default()).build();

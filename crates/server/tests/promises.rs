@@ -57,7 +57,7 @@ async fn a_socket_that_is_gone_can_be_used() {
     assert!(matches!(io.to("room").emit("event", 1), Ok(())));
 }
 
-/// F-MSQ-15, pain 26: an adapter of one's own is told of each operation, with binary data and all arguments, and applies
+/// F-MSQ-15, F-OPT-01, pain 26: an adapter of one's own is told of each operation, with binary data and all arguments, and applies
 /// those of others.
 #[tokio::test(start_paused = true)]
 async fn an_adapter_can_be_written() {
