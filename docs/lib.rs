@@ -47,6 +47,7 @@ chapters! {
     scaling "src/scaling.md"
     sending "src/sending.md"
     sessions "src/sessions.md"
+    static_files "src/static-files.md"
     testing "src/testing.md"
     webtransport "src/webtransport.md"
 }
