@@ -23,6 +23,8 @@ cargo build --release --quiet --target "$host" --target-dir "$target_dir" $(prin
 for target in "$@"; do
     echo "== $target: $seconds s"
     mkdir -p "corpus/$target" "artifacts/$target"
-    "$target_dir/$host/release/$target" "corpus/$target" "-artifact_prefix=artifacts/$target/" \
+    seeds=seeds/$target
+    [ -d "$seeds" ] || seeds=
+    "$target_dir/$host/release/$target" "corpus/$target" $seeds "-artifact_prefix=artifacts/$target/" \
         "-max_total_time=$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0
 done
