@@ -11,6 +11,7 @@
 #   DEMO_SERVER_CMD     another server of the demo page, likewise
 #   WIREBIRD_REFERENCE=node  that server is Node's: leave out what it is known to do wrong
 #   WIREBIRD_MODES, WIREBIRD_CLIENTS  see js/harness.js
+#   WIREBIRD_PARSER=msgpack  set for the suites whose clients and server speak MessagePack
 #   WIREBIRD_SHOTS      folder for the browser's screenshots (default: target/interop/shots)
 #   INTEROP_JOBS        suites at a time (default: half of the processors, 2 to 4)
 #   INTEROP_VERBOSE=1   a line for each suite
@@ -28,10 +29,14 @@ selected=("$@")
 suites() {
     suite js-events direct js connect events rooms
     suite js-lifecycle direct js lifecycle wire
+    suite js-msgpack-events msgpack js connect events rooms
+    suite js-msgpack-lifecycle msgpack js lifecycle msgpack
     suite nginx-events nginx js connect events rooms
     suite nginx-lifecycle nginx js lifecycle wire ../../nginx/nginx
     suite python-latest direct python latest
     suite python-5.12 direct python 5.12
+    suite python-msgpack msgpack python latest
+    suite python-5.12-msgpack msgpack python 5.12
     suite browser demo browser demo
     suite webtransport webtransport browser webtransport
     alone
@@ -67,7 +72,7 @@ system_packages() {
     local missing=()
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
     command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
-    if wanted python-latest || wanted python-5.12; then
+    if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-load; then
@@ -216,7 +221,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|demo|webtransport COMMAND...
+suite() { # NAME direct|nginx|msgpack|demo|webtransport COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -230,6 +235,10 @@ suite() { # NAME direct|nginx|demo|webtransport COMMAND...
         case $name in *-load) export INTEROP_PING_TIMEOUT_MS=20000 ;; esac
         case $way in
         demo) start "$work/$name/server" "$demo_server" ;;
+        msgpack)
+            export WIREBIRD_PARSER=msgpack
+            start "$work/$name/server" "$interop_server --parser msgpack"
+            ;;
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
@@ -292,8 +301,8 @@ trap 'exit 143' TERM
 mkdir -p "$state"
 system_packages
 js_packages
-if wanted python-latest; then python_packages latest requirements.txt; fi
-if wanted python-5.12; then python_packages 5.12 requirements-5.12.txt; fi
+if wanted python-latest || wanted python-msgpack; then python_packages latest requirements.txt; fi
+if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 requirements-5.12.txt; fi
 if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi

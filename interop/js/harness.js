@@ -3,6 +3,7 @@
 //
 //   WIREBIRD_URL      the server, as `http://127.0.0.1:PORT`
 //   WIREBIRD_MODES    comma list of polling, websocket, upgrade (default: all)
+//   WIREBIRD_PARSER=msgpack  the clients speak MessagePack
 //   WIREBIRD_CLIENTS  comma list of v4, v3                      (default: both)
 //   WIREBIRD_REFERENCE=node  the server is Node's: leave out what it is known to do wrong
 import { describe, it } from "node:test";
@@ -10,6 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import { createRequire } from "node:module";
 import { io as io4 } from "socket.io-client";
 import { io as io3 } from "socket.io-client-v3";
+import msgpack from "socket.io-msgpack-parser";
 
 const version = (name) => createRequire(import.meta.url)(`${name}/package.json`).version;
 
@@ -20,6 +22,11 @@ const CLIENTS = {
   v4: { name: `socket.io-client ${version("socket.io-client")}`, io: io4, modern: true },
   v3: { name: `socket.io-client ${version("socket.io-client-v3")}`, io: io3, modern: false },
 };
+const PARSERS = { "": {}, msgpack: { parser: msgpack } };
+const parser = PARSERS[process.env.WIREBIRD_PARSER ?? ""];
+if (!parser) throw new Error(`unknown parser ${process.env.WIREBIRD_PARSER}`);
+/** Whether the clients speak MessagePack. */
+export const IN_MSGPACK = parser.parser === msgpack;
 const TRANSPORTS = {
   polling: { transports: ["polling"], upgrade: false },
   websocket: { transports: ["websocket"] },
@@ -41,9 +48,10 @@ const TEST_TIMEOUT = 60_000;
 /**
  * A test with the common time limit; `fn` gets node's test context. `notOnNode` is the reason
  * why Node's own server fails it: set WIREBIRD_REFERENCE=node to run the rest against that one.
+ * `notInMsgPack` is the reason why it cannot be tried with MessagePack.
  */
-export function test(name, fn, { notOnNode } = {}) {
-  const skip = process.env.WIREBIRD_REFERENCE === "node" && notOnNode;
+export function test(name, fn, { notOnNode, notInMsgPack } = {}) {
+  const skip = (process.env.WIREBIRD_REFERENCE === "node" && notOnNode) || (IN_MSGPACK && notInMsgPack);
   it(name, { timeout: TEST_TIMEOUT, skip: skip || false }, fn);
 }
 
@@ -80,6 +88,7 @@ class Lab {
       reconnection: false,
       timeout: PATIENCE,
       ...TRANSPORTS[this.mode],
+      ...parser,
       ...rest,
     });
     t.after(() => {
@@ -251,6 +260,9 @@ export function bytes(length, seed = 1) {
   }
   return buffer;
 }
+
+/** Whether the client can write a number: the encoder of MessagePack writes whole numbers as integers of 64 bits, the greater ones too. */
+export const isWritable = (value) => !IN_MSGPACK || !Number.isInteger(value) || Math.abs(value) < 2 ** 63;
 
 /** 0, 1, … n-1. */
 export const range = (n) => Array.from({ length: n }, (_, i) => i);

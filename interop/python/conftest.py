@@ -4,6 +4,7 @@
 things here, so every test runs with both of them, in each transport mode:
 
     WIREBIRD_URL      the server, as http://127.0.0.1:PORT
+    WIREBIRD_PARSER=msgpack  the clients speak MessagePack
     WIREBIRD_MODES    comma list of polling, websocket, upgrade (default: all)
     WIREBIRD_REFERENCE=node  the server is Node's: leave out what it is known to do wrong
 """
@@ -22,6 +23,7 @@ URL = os.environ.get("WIREBIRD_URL", "").rstrip("/")
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 MODES = [mode for mode in os.environ.get("WIREBIRD_MODES", "").split(",") if mode] or list(TRANSPORTS)
 PATIENCE = 20
+SERIALIZER = os.environ.get("WIREBIRD_PARSER") or "default"
 
 # A Python client takes at most 16 packets out of one polling response and drops the connection above
 # that. One test keeps this limit, the others are not about it.
@@ -48,7 +50,7 @@ class Peer:
         self.transport = transports[-1]
         self.inbox = {}
         self.pings = 0
-        options = {"reconnection": False, "request_timeout": PATIENCE, **options}
+        options = {"reconnection": False, "request_timeout": PATIENCE, "serializer": SERIALIZER, **options}
         self.client = self.make(options)
         self.count_pings()
 

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use serde_json::json;
 use wirebird::engine::CloseReason;
 use wirebird::extract::{Args, Auth, Data, EventContext, EventName, State};
+use wirebird::parser::MsgPack;
 use wirebird::{AckError, ConnectError, DisconnectReason, EmitError, Error, Handshake, RawArgs, RoomError};
-use wirebird::{AckSender, Server, Socket, Value};
+use wirebird::{AckSender, Date, Server, Socket, Value};
 
 /// The last disconnects: id and reason.
 type Disconnects = Arc<Mutex<VecDeque<(String, &'static str)>>>;
@@ -20,14 +21,24 @@ async fn main() -> std::io::Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let port = std::env::args().skip_while(|arg| arg != "--port").nth(1).unwrap_or_else(|| "0".into());
+    let port = option("--port").unwrap_or_else(|| "0".into());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("listening on http://{}", listener.local_addr()?);
     server().serve_listener(listener).await
 }
 
+/// What follows a name on the command line.
+fn option(name: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != name).nth(1)
+}
+
 fn server() -> Server {
-    let io = Server::builder()
+    let builder = match option("--parser").as_deref() {
+        None => Server::builder(),
+        Some("msgpack") => Server::builder().parser(MsgPack),
+        Some(other) => panic!("unknown parser {other:?}"),
+    };
+    let io = builder
         .ping_interval(Duration::from_secs(1))
         .ping_timeout(ping_timeout())
         .cors_allowed_origins(["*"])
@@ -38,7 +49,7 @@ fn server() -> Server {
     io.on_disconnect(async |socket: Socket, reason: DisconnectReason, State(log): State<Disconnects>| {
         let mut log = log.lock().map_err(|_| Error::msg("poisoned"))?;
         log.push_back((socket.id().to_string(), reason.as_node_str()));
-        if log.len() > 50 {
+        if log.len() > 200 {
             log.pop_front();
         }
         Ok::<_, Error>(())
@@ -53,6 +64,8 @@ fn server() -> Server {
         socket.emit("bin", &data)?;
         Ok::<_, EmitError>(data.len())
     });
+    io.on("a day later", async |Data(date): Data<Date>| Date::from_millis(date.millis() + 86_400_000));
+    io.on("text", async |Data(text): Data<String>| text);
     rooms(&io);
     asking(&io);
     trouble(&io);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::read::{Reader, Token};
+use super::read::{Extension, Reader, Token};
 use super::{EXT, EXT_DATA, JS_EXTENSION, TIMESTAMP};
 use crate::socket_io::DecodeError;
 use crate::socket_io::decoder::{Limits, with_payload, without_payload};
@@ -88,7 +88,7 @@ fn packet_id(token: Token<'_>) -> Result<Option<u64>, DecodeError> {
 }
 
 fn is_undefined(token: &Token<'_>) -> bool {
-    matches!(token, Token::Extension(JS_EXTENSION, [_]))
+    matches!(token, Token::Extension(Extension { kind: JS_EXTENSION, data: [_], is_fixed: true }))
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -186,7 +186,11 @@ impl<'a> Data<'a> {
             Token::Binary(data) => self.binary(data)?,
             Token::Array(len) => self.array(reader, len, depth)?,
             Token::Map(len) => self.map(reader, len, depth)?,
-            Token::Extension(kind, data) => return self.extension(reader, kind, data),
+            Token::Extension(_) if is_undefined(&token) => {
+                self.json.push_str("null");
+                return Ok(false);
+            }
+            Token::Extension(extension) => self.extension(reader, extension)?,
         }
         Ok(true)
     }
@@ -279,29 +283,26 @@ impl<'a> Data<'a> {
         Ok(())
     }
 
-    fn extension(&mut self, reader: &Reader<'_>, kind: i8, data: &'a [u8]) -> Result<bool, DecodeError> {
-        let moment = match (kind, data) {
-            (JS_EXTENSION, [_]) => {
-                self.json.push_str("null");
-                return Ok(false);
-            }
-            (JS_EXTENSION, data) => data.try_into().ok().map(|millis| (i64::from_be_bytes(millis), 0)),
-            (TIMESTAMP, data) => Some(timestamp(data).ok_or_else(|| reader.error())?),
-            _ => None,
-        };
-        match moment {
-            Some((millis, nanos)) => match Date::from_millis(millis) {
-                Some(date) => date.write_marked(nanos, &mut self.json),
-                // As an invalid date in JavaScript's own JSON.
-                None => self.json.push_str("null"),
-            },
-            None => {
+    fn extension(&mut self, reader: &Reader<'_>, extension: Extension<'a>) -> Result<(), DecodeError> {
+        let Extension { kind, data, is_fixed } = extension;
+        let moment = match (kind, <[u8; 8]>::try_from(data)) {
+            (JS_EXTENSION, Ok(millis)) if is_fixed => (i64::from_be_bytes(millis), 0),
+            // An `ArrayBuffer` in Node.
+            (JS_EXTENSION, _) if !is_fixed => return self.binary(data),
+            (TIMESTAMP, _) => timestamp(data).ok_or_else(|| reader.error())?,
+            _ => {
                 let _ = write!(self.json, r#"{{"{EXT}":{kind},"{EXT_DATA}":"#);
                 self.binary(data)?;
                 self.json.push('}');
+                return Ok(());
             }
+        };
+        match Date::from_millis(moment.0) {
+            Some(date) => date.write_marked(moment.1, &mut self.json),
+            // As an invalid date in JavaScript's own JSON.
+            None => self.json.push_str("null"),
         }
-        Ok(true)
+        Ok(())
     }
 }
 

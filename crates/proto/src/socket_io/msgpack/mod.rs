@@ -10,8 +10,9 @@
 //! | integers of 64 bits, signed or not | integers |
 //! | floating point | numbers with a fraction or an exponent; NaN and infinities are `null` |
 //! | `bin` | an attachment, which shares the memory of the message |
-//! | extension 0 with one byte, JavaScript's `undefined` | absent from an object, else `null` |
-//! | extension 0 with 8 bytes, JavaScript's `Date`; extension -1, the timestamp of MessagePack | text that remembers to be a [`Date`](crate::value::Date) |
+//! | extension 0 of fixed length 1, JavaScript's `undefined` | absent from an object, else `null` |
+//! | extension 0 of variable length, Node's `ArrayBuffer` | an attachment |
+//! | extension 0 of fixed length 8, JavaScript's `Date`; extension -1, the timestamp of MessagePack | text that remembers to be a [`Date`](crate::value::Date) |
 //! | any other extension | `{"_ext":type,"data":attachment}` |
 //! | keys of maps that are integers | their digits |
 //!

@@ -18,7 +18,16 @@ pub(super) enum Token<'a> {
     Binary(&'a [u8]),
     Array(u32),
     Map(u32),
-    Extension(i8, &'a [u8]),
+    Extension(Extension<'a>),
+}
+
+/// A value of a type that the application gives a number; those below 0 belong to the format.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Extension<'a> {
+    pub(super) kind: i8,
+    pub(super) data: &'a [u8],
+    /// It was written in one of the forms of a fixed length. JavaScript's types differ in that.
+    pub(super) is_fixed: bool,
 }
 
 /// Reads a message from its beginning. Nothing is allocated, whatever lengths the message claims.
@@ -72,14 +81,14 @@ impl<'a> Reader<'a> {
             Marker::FixMap(len) => Token::Map(len.into()),
             Marker::Map16 => Token::Map(self.uint16()?.into()),
             Marker::Map32 => Token::Map(self.uint32()?),
-            Marker::FixExt1 => self.extension(1)?,
-            Marker::FixExt2 => self.extension(2)?,
-            Marker::FixExt4 => self.extension(4)?,
-            Marker::FixExt8 => self.extension(8)?,
-            Marker::FixExt16 => self.extension(16)?,
-            Marker::Ext8 => self.uint8().and_then(|len| self.extension(len.into()))?,
-            Marker::Ext16 => self.uint16().and_then(|len| self.extension(len.into()))?,
-            Marker::Ext32 => self.uint32().and_then(|len| self.extension(len))?,
+            Marker::FixExt1 => self.extension(1, true)?,
+            Marker::FixExt2 => self.extension(2, true)?,
+            Marker::FixExt4 => self.extension(4, true)?,
+            Marker::FixExt8 => self.extension(8, true)?,
+            Marker::FixExt16 => self.extension(16, true)?,
+            Marker::Ext8 => self.uint8().and_then(|len| self.extension(len.into(), false))?,
+            Marker::Ext16 => self.uint16().and_then(|len| self.extension(len.into(), false))?,
+            Marker::Ext32 => self.uint32().and_then(|len| self.extension(len, false))?,
             Marker::Reserved => return Err(self.error()),
         })
     }
@@ -98,9 +107,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn extension(&mut self, len: u32) -> Result<Token<'a>, DecodeError> {
+    fn extension(&mut self, len: u32, is_fixed: bool) -> Result<Token<'a>, DecodeError> {
         let kind = i8::from_be_bytes(self.array()?);
-        Ok(Token::Extension(kind, self.take(len)?))
+        Ok(Token::Extension(Extension { kind, data: self.take(len)?, is_fixed }))
     }
 
     fn take(&mut self, len: u32) -> Result<&'a [u8], DecodeError> {

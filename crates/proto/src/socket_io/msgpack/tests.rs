@@ -215,7 +215,20 @@ fn values_that_are_converted() {
         ("c70cff 00000000 7fffffffffffffff", "null", "c0"),
         // Extensions that belong to the format or to JavaScript stay objects, and binary.
         ("d400", "", ""),
-        ("c70000", r#"{"_ext":0,"data":{"_placeholder":true,"num":0}}"#, "82a45f65787400a464617461c400"),
+        (
+            "d5000102",
+            r#"{"_ext":0,"data":{"_placeholder":true,"num":0}}"#,
+            "82a45f65787400a464617461c4020102",
+        ),
+        // Node's ArrayBuffer, which is not undefined with one byte, and no Date with 8.
+        ("c7000000", "", ""),
+        ("c70000", r#"{"_placeholder":true,"num":0}"#, "c400"),
+        ("c7010007", r#"{"_placeholder":true,"num":0}"#, "c40107"),
+        ("c708000000018f4cbb37b2", r#"{"_placeholder":true,"num":0}"#, "c4080000018f4cbb37b2"),
+        ("c8000100 07", r#"{"_placeholder":true,"num":0}"#, "c40107"),
+        ("c90000000100 07", r#"{"_placeholder":true,"num":0}"#, "c40107"),
+        // Timestamps may have either form.
+        ("c704ff 00000001", r#""\u0031970-01-01T00:00:01.000Z""#, "d70000000000000003e8"),
         ("d4fe01", r#"{"_ext":-2,"data":{"_placeholder":true,"num":0}}"#, "82a45f657874fea464617461c40101"),
     ] {
         match decoded(argument) {
