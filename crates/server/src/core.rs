@@ -31,6 +31,7 @@ use crate::options::Options;
 use crate::packet::Encoded;
 use crate::parser::Parser;
 use crate::questions::Questions;
+use crate::rooms::Rooms;
 use crate::router::Router;
 use crate::shard::Shards;
 use crate::socket::{Socket, SocketInner};
@@ -200,8 +201,9 @@ impl Core {
         let namespace = match self.namespaces.entry(name.clone()) {
             Entry::Occupied(entry) => return entry.get().clone(),
             Entry::Vacant(entry) => {
-                let (shards, concurrency) = (self.shards.len(), self.options.concurrency);
-                let namespace = NamespaceInner::new(name, sockets(), shards, concurrency);
+                let rooms = Rooms::new(self.shards.len(), self.observer.is_some());
+                let concurrency = self.options.concurrency;
+                let namespace = NamespaceInner::new(name, sockets(), rooms, concurrency);
                 entry.insert(Arc::new(namespace)).clone()
             }
         };

@@ -235,12 +235,23 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (socket, reason);
     }
 
+    /// A room has come into being on this server: the socket that is about to be told of is the first in it. Personal
+    /// rooms are not told of. Calls for several sockets that come and go at once may overtake each other.
+    fn room_created(&self, namespace: &crate::Namespace, room: &crate::Room) {
+        let _ = (namespace, room);
+    }
+
+    /// A room is gone from this server: the socket that was told of just before was the last in it.
+    fn room_deleted(&self, namespace: &crate::Namespace, room: &crate::Room) {
+        let _ = (namespace, room);
+    }
+
     /// A socket joined a room.
     fn joined(&self, socket: &Socket, room: &crate::Room) {
         let _ = (socket, room);
     }
 
-    /// A socket left a room.
+    /// A socket left a room, also by being disconnected.
     fn left(&self, socket: &Socket, room: &crate::Room) {
         let _ = (socket, room);
     }

@@ -48,12 +48,12 @@ impl NamespaceInner {
     pub(crate) fn new(
         name: ByteString,
         sockets: DashMap<SocketId, Arc<SocketInner>>,
-        shards: usize,
+        rooms: Rooms,
         concurrency: Concurrency,
     ) -> Self {
         Self {
             name,
-            rooms: Rooms::new(shards),
+            rooms,
             sockets,
             handlers: Handlers::default(),
             dispatcher: ArcSwapOption::empty(),

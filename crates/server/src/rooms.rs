@@ -15,6 +15,19 @@ const MAX_NAME: usize = 1024;
 
 pub(crate) struct Rooms {
     shards: Box<[Mutex<Shard>]>,
+    /// In how many shards each room is: only where somebody wants to know when rooms come and go.
+    counts: Option<Mutex<HashMap<Room, usize>>>,
+}
+
+/// What has become of a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// One member more, or less.
+    Member,
+    /// The first member has come, or the last one has gone: told only where rooms are counted.
+    Room,
 }
 
 #[derive(Default)]
@@ -33,8 +46,9 @@ pub(crate) struct Membership {
 }
 
 impl Rooms {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self { shards: (0..shards).map(|_| Mutex::default()).collect() }
+    /// `counted` says whether first and last members are told apart from others.
+    pub(crate) fn new(shards: usize, counted: bool) -> Self {
+        Self { shards: (0..shards).map(|_| Mutex::default()).collect(), counts: counted.then(Mutex::default) }
     }
 
     /// The socket becomes a member of the namespace.
@@ -50,7 +64,7 @@ impl Rooms {
         socket: &Arc<SocketInner>,
         room: Room,
         limit: usize,
-    ) -> Result<bool, RoomError> {
+    ) -> Result<Change, RoomError> {
         if room.as_bytes().len() > MAX_NAME {
             return Err(RoomError::NameTooLong);
         }
@@ -59,57 +73,89 @@ impl Rooms {
             return Err(RoomError::Disconnected);
         }
         if membership.rooms.iter().any(|(other, _)| *other == room) {
-            return Ok(false);
+            return Ok(Change::None);
         }
         if membership.rooms.len() >= limit {
             return Err(RoomError::TooMany);
         }
-        let place =
-            self.shards[socket.shard].lock().rooms.entry(room.clone()).or_default().insert(socket.clone());
+        let (place, change) = {
+            let mut shard = self.shards[socket.shard].lock();
+            let members = shard.rooms.entry(room.clone()).or_default();
+            let first = members.len() == 0 && self.count(&room);
+            (members.insert(socket.clone()), if first { Change::Room } else { Change::Member })
+        };
         if membership.rooms.is_empty() {
             // Most sockets are in one room or in none.
             membership.rooms.reserve_exact(1);
         }
         membership.rooms.push((room, place));
-        Ok(true)
+        Ok(change)
     }
 
-    pub(crate) fn leave(&self, socket: &SocketInner, room: &Room) -> bool {
+    pub(crate) fn leave(&self, socket: &SocketInner, room: &Room) -> Change {
         let mut membership = socket.membership.lock();
         if membership.frozen {
-            return false;
+            return Change::None;
         }
-        let Some(at) = membership.rooms.iter().position(|(other, _)| other == room) else { return false };
+        let Some(at) = membership.rooms.iter().position(|(other, _)| other == room) else {
+            return Change::None;
+        };
         let (room, place) = membership.rooms.swap_remove(at);
-        self.remove(socket.shard, &room, place);
-        true
+        self.remove(socket.shard, &room, place)
     }
 
-    /// The socket leaves for good: no broadcast finds it any more, but the names of its rooms stay readable.
-    pub(crate) fn freeze(&self, socket: &SocketInner) {
+    /// The socket leaves for good: no broadcast finds it any more, but the names of its rooms stay readable. Returns
+    /// what it has left, where rooms are counted.
+    pub(crate) fn freeze(&self, socket: &SocketInner) -> Vec<(Room, Change)> {
         let mut membership = socket.membership.lock();
         if std::mem::replace(&mut membership.frozen, true) {
-            return;
+            return Vec::new();
         }
+        let mut left = Vec::new();
         if let Some(place) = membership.all.take() {
             self.shards[socket.shard].lock().all.remove(place);
         }
         for (room, place) in &membership.rooms {
-            self.remove(socket.shard, room, *place);
-        }
-    }
-
-    fn remove(&self, shard: usize, room: &Room, place: u32) {
-        let mut shard = self.shards[shard].lock();
-        if let Some(members) = shard.rooms.get_mut(room) {
-            members.remove(place);
-            if members.len() == 0 {
-                shard.rooms.remove(room);
-                if shard.rooms.is_empty() {
-                    shard.rooms.shrink_to_fit();
-                }
+            let change = self.remove(socket.shard, room, *place);
+            if self.counts.is_some() {
+                left.push((room.clone(), change));
             }
         }
+        left
+    }
+
+    fn remove(&self, shard: usize, room: &Room, place: u32) -> Change {
+        let mut shard = self.shards[shard].lock();
+        let Some(members) = shard.rooms.get_mut(room) else { return Change::None };
+        members.remove(place);
+        if members.len() > 0 {
+            return Change::Member;
+        }
+        shard.rooms.remove(room);
+        if shard.rooms.is_empty() {
+            shard.rooms.shrink_to_fit();
+        }
+        if self.uncount(room) { Change::Room } else { Change::Member }
+    }
+
+    /// A room is in one shard more; returns whether it is new.
+    fn count(&self, room: &Room) -> bool {
+        let Some(mut counts) = self.counts.as_ref().map(Mutex::lock) else { return false };
+        let count = counts.entry(room.clone()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// A room is in one shard less; returns whether it is gone.
+    fn uncount(&self, room: &Room) -> bool {
+        let Some(mut counts) = self.counts.as_ref().map(Mutex::lock) else { return false };
+        let Some(count) = counts.get_mut(room) else { return false };
+        *count -= 1;
+        let gone = *count == 0;
+        if gone {
+            counts.remove(room);
+        }
+        gone
     }
 
     pub(crate) fn everybody(&self, shard: usize) -> Snapshot {

@@ -28,6 +28,7 @@ use crate::options::millis;
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::room::{IntoRooms, Room};
+use crate::rooms::Change;
 use crate::tasks::TaskHandle;
 
 /// A socket: one namespace connection of one client. Cheap to clone; may be kept anywhere and used from any thread.
@@ -226,8 +227,11 @@ impl Socket {
         if let Some(owner) = self.0.namespace.socket(&room) {
             return if owner.id == self.id() { Ok(()) } else { Err(RoomError::Reserved) };
         }
-        let new = self.0.namespace.rooms.join(&self.0, room.clone(), self.0.core.options.max_rooms)?;
-        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| new) {
+        let change = self.0.namespace.rooms.join(&self.0, room.clone(), self.0.core.options.max_rooms)?;
+        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| change != Change::None) {
+            if change == Change::Room {
+                guard("observer", || observer.room_created(&self.namespace(), &room));
+            }
             guard("observer", || observer.joined(self, &room));
         }
         Ok(())
@@ -236,11 +240,9 @@ impl Socket {
     /// Leaves a room, at once; returns whether the socket was in it. It cannot leave its personal room.
     pub fn leave(&self, room: impl Into<Room>) -> bool {
         let room = room.into();
-        let left = self.0.namespace.rooms.leave(&self.0, &room);
-        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| left) {
-            guard("observer", || observer.left(self, &room));
-        }
-        left
+        let change = self.0.namespace.rooms.leave(&self.0, &room);
+        self.0.observe_left(&room, change);
+        change != Change::None
     }
 
     /// The rooms it is in, the personal one first. None when it is gone.

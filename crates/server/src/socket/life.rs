@@ -15,6 +15,8 @@ use crate::old;
 use crate::options::millis;
 use crate::packet::control;
 use crate::reason::DisconnectReason;
+use crate::room::Room;
+use crate::rooms::Change;
 
 /// The timer token of a disconnected socket's handlers.
 const GRACE: u64 = 1;
@@ -203,10 +205,26 @@ impl SocketInner {
         if !self.mailbox.lock().is_listed() {
             return;
         }
-        self.namespace.rooms.freeze(self);
+        self.leave_rooms();
         if self.mailbox.lock().may_end() {
             self.namespace.count_disconnected();
             self.pump();
+        }
+    }
+
+    /// The socket leaves all its rooms, for good.
+    fn leave_rooms(self: &Arc<Self>) {
+        for (room, change) in self.namespace.rooms.freeze(self) {
+            self.observe_left(&room, change);
+        }
+    }
+
+    pub(super) fn observe_left(self: &Arc<Self>, room: &Room, change: Change) {
+        let Some(observer) = self.core.observer.as_ref().filter(|_| change != Change::None) else { return };
+        let socket = Socket(self.clone());
+        guard("observer", || observer.left(&socket, room));
+        if change == Change::Room {
+            guard("observer", || observer.room_deleted(&socket.namespace(), room));
         }
     }
 
@@ -274,7 +292,7 @@ impl SocketInner {
 
     /// Nothing of the socket is left behind.
     fn remove(self: &Arc<Self>) {
-        self.namespace.rooms.freeze(self);
+        self.leave_rooms();
         self.namespace.sockets.remove(&self.id);
         self.fail_acks();
         self.membership.lock().clear();
