@@ -312,6 +312,7 @@ mod tests {
     }
 
     /// F-INT-06, AB-18, pain 21
+    /// F-INT-06: nobody's by default, and only those of proxies that are named.
     #[test]
     fn forwarding_headers_count_only_from_trusted_proxies() {
         let trusted = TrustedProxies::Addrs(vec!["127.0.0.1".parse().unwrap()]);

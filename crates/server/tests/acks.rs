@@ -52,6 +52,21 @@ async fn ids_are_echoed_exactly_and_only_where_there_is_one() {
     client.closed().await;
 }
 
+/// F-ACK-04: a handler that fails acknowledges nothing, and neither does nobody.
+#[tokio::test]
+async fn failures_and_unknown_events_are_not_acknowledged() {
+    let io = Server::new();
+    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
+    io.on("panic", async || -> u8 { panic!("on purpose") });
+    io.on("arguments", async |Data(n): Data<u8>| n);
+    io.on("fence", async || ());
+    let (client, _) = connected(&io).await;
+    for event in ["error", "panic", "arguments", "nobody handles this"] {
+        client.send(format!(r#"21["{event}","x"]"#));
+        assert_eq!(client.call(2, r#"["fence"]"#).await, ["32[]"], "{event}");
+    }
+}
+
 /// F-ACK-03, F-ACK-05
 #[tokio::test]
 async fn an_event_is_acknowledged_at_most_once() {
@@ -247,7 +262,7 @@ async fn a_full_queue_that_refuses_fails_the_call_at_once() {
     assert_eq!(client.next().await, r#"2["room again"]"#);
 }
 
-/// F-ACK-09
+/// F-ACK-09, F-ACK-08, F-EMT-11, F-NOD-07: each recipient's answer comes by itself, with who gave it.
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_collects_answers_timeouts_and_disconnections() {
     let io = Server::new();

@@ -11,7 +11,7 @@ use support::{Client, Latch, Log, logged, settle, until, watched};
 use wirebird::extract::State;
 use wirebird::{Error, Server, Socket};
 
-/// F-DIS-05, F-SES-04
+/// F-DIS-05, F-ROM-05, F-SES-04
 #[tokio::test]
 async fn rooms_and_session_are_readable_in_the_handler_and_gone_afterwards() {
     #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use support::{Client, Latch, Log, logged, settle, watched};
 use wirebird::extract::{Data, State};
-use wirebird::{AckError, DisconnectReason, SendQueue, Server, Socket};
+use wirebird::{AckError, DisconnectReason, MemoryCluster, SendQueue, Server, Socket};
 
 /// F-DIS-01, F-DIS-02, F-DIS-03, pain 8: the causes that a client or the application brings about.
 #[tokio::test]
@@ -116,6 +116,45 @@ async fn a_leaving_socket_gets_no_broadcasts() {
     io.of("/stays").emit("marker", ()).unwrap();
     assert_eq!(client.next_many(3).await, [r#"2["before"]"#, "1", r#"2/stays,["marker"]"#]);
     assert!(client.take().is_empty());
+}
+
+/// F-DIS-04: handlers take the reason, or do not.
+#[tokio::test]
+async fn handlers_need_not_take_the_reason() {
+    let (builder, log) = logged();
+    let io = builder.build();
+    io.on_disconnect(async |State(log): State<Log>| log.push("no reason"));
+    io.of("/nothing").on_disconnect({
+        let log = log.clone();
+        move || {
+            log.push("nothing at all");
+            std::future::ready(())
+        }
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    client.join("/nothing").await;
+    client.break_off();
+    let mut lines = log.wait(2).await;
+    lines.sort();
+    assert_eq!(lines, ["no reason", "nothing at all"]);
+}
+
+/// F-DIS-06: an id that nobody has is no error, in a cluster neither: the other servers are told.
+#[tokio::test]
+async fn disconnecting_unknown_sockets_is_no_error() {
+    let (builder, log) = logged();
+    let cluster = MemoryCluster::new();
+    let io = Server::builder().adapter(cluster.adapter()).build();
+    let there = watched(builder.adapter(cluster.adapter()));
+    let client = Client::open(&there);
+    let id = client.join("/").await;
+    Server::new().to("AAAAAAAAAAAAAAAAAAAA").disconnect();
+    io.to("AAAAAAAAAAAAAAAAAAAA").disconnect();
+    assert!(there.socket_count() == 1 && log.len() == 0);
+    io.to(id.as_str()).disconnect();
+    assert_eq!(client.next().await, "1");
+    assert_eq!(log.wait(1).await, ["ServerDisconnect"]);
 }
 
 /// F-DIS-06: what the client has sent meanwhile is no reason to close everything.

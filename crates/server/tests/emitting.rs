@@ -56,7 +56,7 @@ async fn without_rooms_everybody_receives_it() {
     assert_eq!(elsewhere.next().await, r#"2/other,["there"]"#);
 }
 
-/// F-EMT-03, F-EMT-04, F-EMT-05, AB6: a list of rooms and ids is their union; an empty one is nobody, never everybody.
+/// F-EMT-03, F-EMT-04, F-EMT-05, F-NOD-02, F-NOD-03, AB6: a list of rooms and ids is their union; an empty one is nobody, never everybody.
 #[tokio::test]
 async fn lists_are_unions_and_empty_lists_are_nobody() {
     let io = Server::new();

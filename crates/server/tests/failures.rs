@@ -1,109 +1,16 @@
-//! Handlers that fail, block or lag behind.
+//! Handlers that block, lag behind or never return.
 
 mod support;
 
-use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Client, Latch, logged, settle, until};
+use support::{Client, Latch, settle, until};
 use wirebird::engine::Frame;
-use wirebird::extract::{Data, EventContext, State};
-use wirebird::{Concurrency, Error, Handshake, Server};
-
-/// False, but the compiler does not know.
-fn never() -> bool {
-    std::hint::black_box(false)
-}
-
-/// F-ERR-01, F-ERR-02, F-ERR-03, F-ERR-05, F-ERR-07, F-EVT-18
-#[tokio::test]
-async fn errors_and_panics_reach_the_error_handler_whose_value_is_acknowledged() {
-    let (builder, log) = logged();
-    let io = builder.build();
-    for namespace in [io.of("/own"), io.of("/default")] {
-        namespace.on("error", async || {
-            String::from_utf8(vec![0xff])?;
-            Ok::<_, std::string::FromUtf8Error>(1)
-        });
-        namespace.on("text", async || Err::<(), _>(String::from("only text")));
-        namespace.on("panic", async || assert!(never(), "at once"));
-        namespace.on("late", async || {
-            tokio::task::yield_now().await;
-            assert!(never(), "later");
-        });
-        namespace.on("arguments", async |Data(_): Data<(u8, u8)>| ());
-        namespace.on("unsendable", async || HashMap::from([((1, 2), 3)]));
-    }
-    io.of("/own").on_error(async |error: Error, context: EventContext| {
-        let (event, args) = (context.event(), context.args().json());
-        format!("{event} {args} {} {}", error.is_panic(), error.is_bad_arguments())
-    });
-    io.on_error({
-        let log = log.clone();
-        move |error: Error| {
-            log.push(error.to_string());
-            async {}
-        }
-    });
-    let client = Client::open(&io);
-    client.join("/own").await;
-    client.join("/default").await;
-    for (name, flags) in [
-        ("error", "false false"),
-        ("text", "false false"),
-        ("panic", "true false"),
-        ("late", "true false"),
-        ("arguments", "false true"),
-        ("unsendable", "false false"),
-    ] {
-        client.send(format!(r#"2/own,0["{name}",7]"#));
-        assert_eq!(client.next().await, format!(r#"3/own,0["{name} 7 {flags}"]"#));
-        client.send(format!(r#"2/own,["{name}"]"#));
-        client.send(format!(r#"2/default,0["{name}",7]"#));
-    }
-    // What the default handler returns is nothing, so nothing is acknowledged.
-    let lines = log.wait(6).await;
-    for (line, part) in lines.iter().zip(["utf-8", "only text", "at once", "later", "", "cannot be sent"]) {
-        assert!(line.contains(part), "{line:?} {part:?}");
-    }
-    settle().await;
-    assert!(client.take().is_empty() && client.is_open());
-}
-
-/// F-ERR-06: without an error handler the connection stays, the next event is handled, and nothing is acknowledged.
-#[tokio::test]
-async fn without_an_error_handler_the_connection_stays() {
-    let io = Server::new();
-    io.on("panic", async || assert!(never()));
-    io.on("late", async || {
-        tokio::task::yield_now().await;
-        assert!(never());
-    });
-    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
-    io.on("fine", async || "fine");
-    let client = Client::open(&io);
-    client.join("/").await;
-    for name in ["panic", "late", "error"] {
-        client.send(format!(r#"20["{name}"]"#));
-        assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
-    }
-}
-
-/// An error handler that fails itself ends there.
-#[tokio::test]
-async fn a_failing_error_handler_does_no_harm() {
-    let io = Server::new();
-    io.on("error", async || Err::<u8, _>(Error::msg("on purpose")));
-    io.on("fine", async || "fine");
-    io.on_error(async |_: Error| assert!(never(), "and again"));
-    let client = Client::open(&io);
-    client.join("/").await;
-    client.send(r#"20["error"]"#);
-    assert_eq!(client.call(1, r#"["fine"]"#).await, [r#"31["fine"]"#]);
-}
+use wirebird::extract::{Data, State};
+use wirebird::{Concurrency, Handshake, Server};
 
 /// Pain 17: a handler that blocks its thread leaves the sockets of others alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

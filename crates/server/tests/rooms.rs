@@ -130,6 +130,43 @@ async fn rooms_come_and_go_with_their_members() {
     assert!(!one.socket.leave(5) && one.socket.rooms().is_empty());
 }
 
+/// F-ROM-08: joining and leaving in the name of sockets that nobody knows, or in places that are not there, does nothing;
+/// a handle of one that is gone says so.
+#[tokio::test]
+async fn unknown_sockets_join_and_leave_nothing() {
+    let io = Server::new();
+    let [one] = members::<1>(&io).await;
+    io.to("AAAAAAAAAAAAAAAAAAAA").join("r");
+    io.to("AAAAAAAAAAAAAAAAAAAA").leave("r");
+    io.of("/nowhere").to(one.socket.id()).join("r");
+    io.all().leave("never there");
+    assert!(io.rooms().is_empty() && io.of("/nowhere").rooms().is_empty());
+    assert!(io.socket("AAAAAAAAAAAAAAAAAAAA").is_none());
+    one.client.break_off();
+    until("the end", || io.socket_count() == 0).await;
+    assert_eq!(one.socket.join("r"), Err(RoomError::Disconnected));
+    assert!(!one.socket.leave("r") && one.socket.rooms().is_empty());
+}
+
+/// F-ROM-06: a room is closed on all servers, and closing one that is not there does nothing.
+#[tokio::test]
+async fn closing_a_room_empties_it_everywhere() {
+    let cluster = MemoryCluster::new();
+    let servers = [(); 2].map(|()| Server::builder().adapter(cluster.adapter()).build());
+    let mut all = Vec::new();
+    for io in &servers {
+        let [member] = members::<1>(io).await;
+        member.socket.join("r").unwrap();
+        member.socket.join("stays").unwrap();
+        all.push(member);
+    }
+    servers[0].close_room("r").unwrap();
+    servers[0].close_room("never there").unwrap();
+    for io in &servers {
+        assert_eq!(io.rooms(), [Room::from("stays")]);
+    }
+}
+
 /// F-ROM-02, F-ROM-03, F-ROM-04, AB13
 #[tokio::test]
 async fn a_personal_room_has_one_member_for_ever() {

@@ -134,8 +134,8 @@ async fn updates_exclude_each_other() {
     assert_eq!(socket.session().get::<Name>().unwrap().0.len(), 2000);
 }
 
-/// F-SES-04, F-SES-07, F-DIS-05: writable in the connect handler, readable in the disconnect handler, gone afterwards and
-/// not there for the client's next connection.
+/// F-SES-04, F-SES-05, F-SES-07, F-DIS-05: writable in the connect handler, readable in the disconnect handler, gone
+/// afterwards, and not there for the client's next connection.
 #[tokio::test]
 async fn a_session_lives_from_the_connect_handler_to_the_disconnect_handler() {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
@@ -160,7 +160,7 @@ async fn a_session_lives_from_the_connect_handler_to_the_disconnect_handler() {
         log.wait(2).await;
         let expected = ["connect None".to_owned(), format!(r#"disconnect Score({n}) "early""#)];
         assert_eq!(log.take(), expected);
-        // F-SES-05: nothing is kept for one that is gone, and nobody finds it.
+        // Nothing is kept for one that is gone, and nobody finds it.
         assert!(io.socket(socket.id()).is_none());
         assert_eq!(socket.session().get::<Score>(), None);
         socket.session().insert(Score(1));
@@ -169,6 +169,21 @@ async fn a_session_lives_from_the_connect_handler_to_the_disconnect_handler() {
         socket.set_data("late").unwrap();
         assert_eq!((socket.session().get::<Score>(), socket.data().unwrap()), (None, Value::Null));
     }
+}
+
+/// F-SES-06: what `get` returns is a copy: changing it changes nothing before it is kept. An `Arc` is shared.
+#[tokio::test]
+async fn values_are_copies_unless_they_are_shared() {
+    let io = Server::new();
+    let (_client, socket) = connected(&io, "/").await;
+    socket.session().insert(Name("ann".into()));
+    let mut copy: Name = socket.session().get().unwrap();
+    copy.0.push('a');
+    assert_eq!((copy.0.as_str(), socket.session().get()), ("anna", Some(Name("ann".into()))));
+    let shared = Arc::new(AtomicUsize::new(1));
+    socket.session().insert(shared.clone());
+    socket.session().get::<Arc<AtomicUsize>>().unwrap().store(2, Ordering::Relaxed);
+    assert_eq!(shared.load(Ordering::Relaxed), 2);
 }
 
 /// F-SES-04: values that only the session holds go with it, those of refused sockets as well.
