@@ -5,6 +5,7 @@
 #   ./test.sh rust        formatting, lints, docs, unit, property, scenario and doc tests
 #   ./test.sh fuzz        each decoder's fuzz target for a few seconds
 #   ./test.sh instructions  what hot paths cost, in instructions, under valgrind
+#   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
 #   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
 set -euo pipefail
@@ -43,6 +44,16 @@ instructions() {
     CARGO_TARGET_DIR=$PWD/target/bench step bench/instructions/check
 }
 
+frameworks() {
+    # A workspace of its own, so a target directory of its own.
+    local in=(--manifest-path examples/frameworks/Cargo.toml)
+    export CARGO_TARGET_DIR=$PWD/target/frameworks
+    step cargo fmt "${in[@]}" --check
+    step cargo clippy "${in[@]}" --all-targets --locked --quiet -- -D warnings
+    step cargo test "${in[@]}" --locked --quiet
+    unset CARGO_TARGET_DIR
+}
+
 deny() {
     if ! command -v cargo-deny >/dev/null; then
         step cargo install --quiet --locked cargo-deny
@@ -60,12 +71,12 @@ interop() {
     step interop/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz instructions deny interop; fi
+if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny interop; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | instructions | deny | interop) "$part" ;;
+    rust | fuzz | instructions | frameworks | deny | interop) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [instructions] [deny] [interop]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [interop]" >&2
         exit 2
         ;;
     esac

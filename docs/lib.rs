@@ -34,6 +34,7 @@ chapters! {
     disconnection "src/disconnection.md"
     errors "src/errors.md"
     event_layers "src/event-layers.md"
+    frameworks "src/frameworks.md"
     from_node "src/from-node.md"
     from_socketioxide "src/from-socketioxide.md"
     getting_started "src/getting-started.md"

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use support::{Event, Ws, WsClosed, config, inline, quiet, text_frame, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use wirebird_engine::http::{Reply, Step, begin};
+use wirebird_engine::http::{Reply, Step, begin, handle_with_upgrade};
 use wirebird_engine::memory::Connection;
 use wirebird_engine::{
     CloseReason, Config, Engine, Frame, Handshake, Message, Outgoing, Poll, Post, Session, TransportKind,
@@ -579,6 +579,36 @@ async fn an_adopted_connection_can_be_refused() {
     within("an answer", ours.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(session.is_open(), "{:?}", session.close_reason());
+}
+
+/// R12: a framework with an upgrade of its own hands the stream over; one that fails at that harms nobody, and what is
+/// no WebSocket never asks for it.
+#[tokio::test]
+async fn a_framework_can_have_an_upgrade_of_its_own() {
+    let (engine, _events) = inline(Config::default(), echo);
+    let request =
+        |target| http::Request::from_parts(websocket_request(target), http_body_util::Empty::<Bytes>::new());
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let (late, upgrade) = tokio::sync::oneshot::channel();
+    let answer = handle_with_upgrade(&engine, request(WEBSOCKET), upgrade).await;
+    assert_eq!(answer.status(), 101);
+    assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(engine.session_count(), 0, "the connection is not there yet");
+    late.send(theirs).unwrap();
+    let mut ws = Ws::on(ours);
+    assert!(ws.text().await.starts_with("0{"));
+    ws.send("4hello").await;
+    assert_eq!(ws.text().await, "4hello");
+    ws.send_close(1000).await;
+    assert_eq!(ws.closed().await, WsClosed::Code(Some(1000)));
+
+    let (failed, upgrade) = tokio::sync::oneshot::channel::<DuplexStream>();
+    assert_eq!(handle_with_upgrade(&engine, request(WEBSOCKET), upgrade).await.status(), 101);
+    drop(failed);
+    let refused = async { panic!("nobody asked for it") as Result<DuplexStream, std::io::Error> };
+    let unknown = request("/socket.io/?EIO=4&transport=websocket&sid=unknown");
+    assert_eq!(handle_with_upgrade(&engine, unknown, refused).await.status(), 400);
+    until("all to be gone", || engine.session_count() == 0).await;
 }
 
 async fn read_head(stream: &mut DuplexStream) -> String {

@@ -84,7 +84,7 @@
 //! | keep values for a client | [`Socket::session`], for all servers to see [`Socket::set_data`] |
 //! | look at sockets, those of other servers too | [`Operator::sockets`], [`Operator::fetch_sockets`] |
 //! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
-//! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`] |
+//! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_with_service`] |
 //! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
@@ -122,6 +122,7 @@ mod dynamic;
 mod error;
 mod event_layer;
 pub mod extract;
+mod fallback;
 mod guard;
 mod handler;
 mod handlers;

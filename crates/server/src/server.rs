@@ -1,5 +1,6 @@
 //! The server: what applications hold.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -13,7 +14,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
-use wirebird_engine::http::{Fallback, FallbackBody, Listener};
+use wirebird_engine::http::{Fallback, FallbackBody, Incoming, Listener};
 use wirebird_engine::{Engine, Handshake, memory};
 
 use crate::builder::Builder;
@@ -21,6 +22,7 @@ use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dynamic::DynamicNamespace;
 use crate::event_layer::EventLayer;
+use crate::fallback::Tower;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 use crate::layer::{Layer, NotFound, Service};
 use crate::named::NamedHandler;
@@ -204,6 +206,22 @@ impl Server {
         wirebird_engine::http::handle(&self.engine, request).await
     }
 
+    /// As [`Server::handle`], for frameworks that have an upgrade of their own rather than hyper's: when the answer is `101
+    /// Switching Protocols`, `upgrade` is awaited, and the stream that it gives is a WebSocket from then on.
+    pub async fn handle_with_upgrade<B, S, E>(
+        &self,
+        request: Request<B>,
+        upgrade: impl Future<Output = Result<S, E>> + Send + 'static,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        E: fmt::Display + Send,
+    {
+        wirebird_engine::http::handle_with_upgrade(&self.engine, request, upgrade).await
+    }
+
     /// Listens on an address and serves until [`Server::close`] has finished. For servers without a framework.
     ///
     /// ```no_run
@@ -297,6 +315,30 @@ impl Server {
             let _ = request;
             None
         }
+    }
+
+    /// As [`Server::serve_listener`], with a tower service to answer what is not for the server: an axum `Router`, a
+    /// service of warp's filters. It finds the client's address in the request's extensions, as
+    /// [`PeerAddr`](crate::PeerAddr).
+    ///
+    /// ```no_run
+    /// # async fn f(io: wirebird::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let app: axum::Router = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+    /// io.serve_with_service(listener, app).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve_with_service<S, B>(&self, listener: TcpListener, service: S) -> io::Result<()>
+    where
+        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.serve_with_fallback(listener, Tower(service)).await
     }
 
     async fn serve_with(&self, listener: TcpListener, served: Listener) -> io::Result<()> {

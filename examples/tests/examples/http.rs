@@ -57,9 +57,23 @@ pub(crate) fn request(
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     Response {
         status: status.unwrap_or_else(|| panic!("no HTTP: {answer:?}")),
         head: head.into(),
-        body: body.into(),
+        body: if is_chunked { unchunk(body) } else { body.into() },
+    }
+}
+
+fn unchunk(mut rest: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n").expect("the size of a chunk");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        if size == 0 {
+            return body;
+        }
+        body.push_str(&after[..size]);
+        rest = after[size..].strip_prefix("\r\n").expect("the end of a chunk");
     }
 }

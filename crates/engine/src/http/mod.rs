@@ -41,7 +41,7 @@ pub use client::ClientFiles;
 pub use hyper::body::Incoming;
 
 pub(crate) use log::{is_news, too_large as log_too_large};
-pub use serve::{Fallback, FallbackBody, Listener, full, handle, not_found, serve};
+pub use serve::{Fallback, FallbackBody, Listener, full, handle, handle_with_upgrade, not_found, serve};
 
 /// What a request's head asks for.
 #[derive(Debug)]

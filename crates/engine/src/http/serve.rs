@@ -1,6 +1,7 @@
 //! The driver for hyper: one function from request to response, and a listener for those without a framework.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -43,9 +44,57 @@ where
     B: Body + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    engine.attach_runtime();
     let on_upgrade = hyper::upgrade::on(&mut request);
+    let (response, websocket) = answer(engine, request).await;
+    if let Some(websocket) = websocket {
+        tokio::spawn(async move {
+            match on_upgrade.await {
+                Ok(upgraded) => start_upgraded(websocket, upgraded),
+                Err(error) => not_upgraded(&error),
+            }
+        });
+    }
+    response
+}
+
+/// As [`handle`], for servers with an upgrade of their own: when the answer is `101 Switching Protocols`, `upgrade` is
+/// awaited and the WebSocket run on the stream that it gives; otherwise it is dropped.
+pub async fn handle_with_upgrade<B, S, E>(
+    engine: &Engine,
+    request: Request<B>,
+    upgrade: impl Future<Output = Result<S, E>> + Send + 'static,
+) -> Response<Full<Bytes>>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    E: Display + Send,
+{
+    let (response, websocket) = answer(engine, request).await;
+    if let Some(websocket) = websocket {
+        tokio::spawn(async move {
+            match upgrade.await {
+                Ok(stream) => websocket.run(stream, Bytes::new()).await,
+                Err(error) => not_upgraded(&error),
+            }
+        });
+    }
+    response
+}
+
+fn not_upgraded(error: &dyn Display) {
+    tracing::debug!(target: "wirebird::engineio", %error, "the connection could not be upgraded");
+}
+
+/// The answer to a request, and what is to be run on the connection after it.
+async fn answer<B>(engine: &Engine, request: Request<B>) -> (Response<Full<Bytes>>, Option<WebSocket>)
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    engine.attach_runtime();
     let (mut parts, body) = request.into_parts();
+    let mut websocket = None;
     let response = match begin(engine, &mut parts).await {
         Step::Respond(response) => {
             body::pass_over(&parts.headers, Box::pin(body));
@@ -73,19 +122,12 @@ where
             body::pass_over(&parts.headers, body);
             response
         }
-        Step::WebSocket(websocket, reply) => {
-            tokio::spawn(async move {
-                match on_upgrade.await {
-                    Ok(upgraded) => start_upgraded(websocket, upgraded),
-                    Err(error) => {
-                        tracing::debug!(target: "wirebird::engineio", %error, "the connection could not be upgraded");
-                    }
-                }
-            });
+        Step::WebSocket(accepted, reply) => {
+            websocket = Some(accepted);
             reply.switching()
         }
     };
-    response.map(Full::new)
+    (response.map(Full::new), websocket)
 }
 
 /// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
