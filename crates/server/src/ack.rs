@@ -81,6 +81,7 @@ impl<T: DeserializeOwned> IntoFuture for EmitWithAck<T> {
         let mut id = None;
         match self.encoded {
             Ok(encoded) => {
+                self.socket.tell_emitted(&encoded);
                 let sink = Box::new(move |result| drop(sender.send(result)));
                 let timeout = self.timeout.map(millis);
                 id = self.socket.emit_expecting(sink, timeout, |id| {
@@ -158,6 +159,7 @@ impl<T> BroadcastWithAck<T> {
     /// As [`Operator::emit`].
     pub fn stream(self) -> Result<AckStream<T>, EmitError> {
         let encoded = self.encoded?;
+        self.operator.tell_emitted(&encoded);
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut entries = Vec::new();
         let asked = self.operator.ask_others(&encoded, self.timeout, &sender)?;

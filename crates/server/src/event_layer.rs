@@ -109,15 +109,15 @@ impl Layers {
 /// What is inside a layer: further layers, and the handler.
 #[must_use = "the event is handled when this is run"]
 pub struct Next {
-    /// Of the server, of the namespace, of the handler.
-    layers: [Layers; 3],
+    /// Of the server, of the pattern that made the namespace, of the namespace, of the handler.
+    layers: [Layers; 4],
     list: usize,
     at: usize,
     handler: Option<Arc<EventEntry>>,
 }
 
 impl Next {
-    pub(crate) fn new(layers: [Layers; 3], handler: Option<Arc<EventEntry>>) -> Self {
+    pub(crate) fn new(layers: [Layers; 4], handler: Option<Arc<EventEntry>>) -> Self {
         Self { layers, list: 0, at: 0, handler }
     }
 

@@ -12,6 +12,7 @@ use crate::extract::EventContext;
 use crate::handler::{
     ConnectFn, ConnectHandler, DisconnectFn, DisconnectHandler, ErrorFn, ErrorHandler, EventFn, EventHandler,
 };
+use crate::listeners::Listeners;
 use crate::reply::Reply;
 use crate::settings::Settings;
 use crate::task::BoxFuture;
@@ -21,6 +22,7 @@ pub(crate) struct Handlers {
     table: ArcSwap<Table>,
     /// Whether the table has layers: cheaper to look at.
     layered: AtomicBool,
+    pub(crate) listeners: Listeners,
 }
 
 /// The handler of an event, and what was said about it.
@@ -138,11 +140,28 @@ impl Handlers {
     }
 
     pub(crate) fn remove_event(&self, name: &str) -> bool {
-        let known = self.table().events.contains_key(name);
-        self.change(|table| {
-            table.events.remove(name);
-        });
-        known
+        let remove = |table: &mut Table| drop(table.events.remove(name));
+        self.change(remove).events.contains_key(name)
+    }
+
+    pub(crate) fn remove_connect(&self) -> bool {
+        self.change(|table| table.connect = None).connect.is_some()
+    }
+
+    pub(crate) fn remove_disconnecting(&self) -> bool {
+        self.change(|table| table.disconnecting = None).disconnecting.is_some()
+    }
+
+    pub(crate) fn remove_disconnect(&self) -> bool {
+        self.change(|table| table.disconnect = None).disconnect.is_some()
+    }
+
+    pub(crate) fn remove_error(&self) -> bool {
+        self.change(|table| table.error = None).error.is_some()
+    }
+
+    pub(crate) fn remove_fallback(&self) -> bool {
+        self.change(|table| table.fallback = None).fallback.is_some()
     }
 
     /// Whether [`Table::layers`] are any.
@@ -156,11 +175,12 @@ impl Handlers {
         self.layered.store(true, Ordering::Relaxed);
     }
 
-    fn change(&self, change: impl Fn(&mut Table)) {
+    /// Returns what it was before.
+    fn change(&self, change: impl Fn(&mut Table)) -> Arc<Table> {
         self.table.rcu(|table| {
             let mut table = Table::clone(table);
             change(&mut table);
             table
-        });
+        })
     }
 }

@@ -78,6 +78,7 @@
 //! | have a namespace for each chat, tenant, document | [`Server::of_pattern`], [`Server::of_matching`], [`extract::Path`] |
 //! | know what a handler can take and return | [`extract`], [`EventHandler`] |
 //! | put something around event handlers: checks, rate limits, timing | [`EventLayer`], [`layers`] |
+//! | see every event that comes in or is emitted | [`Namespace::on_any`], [`Namespace::on_any_outgoing`], [`Observer`] |
 //! | check a client before it is connected, refuse it | [`Namespace::before_connect`], [`ConnectError`] |
 //! | emit to one client, to rooms, to all | [`Socket::emit`], [`Socket::to`], [`Namespace::to`], [`Operator`] |
 //! | ask clients and await their answers | [`Socket::emit_with_ack`], [`Operator::emit_with_ack`] |
@@ -129,6 +130,7 @@ mod handlers;
 mod id;
 mod layer;
 pub mod layers;
+mod listeners;
 mod load;
 mod mailbox;
 mod members;
@@ -171,6 +173,7 @@ pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
+pub use listeners::{ListenerId, Recipients};
 pub use named::NamedHandler;
 pub use namespace::Namespace;
 pub use operator::Operator;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use bytestring::ByteString;
 use dashmap::DashMap;
 use serde::Serialize;
+use wirebird_proto::socket_io::RawArgs;
 
 use crate::ack::BroadcastWithAck;
 use crate::class::{HandlerSet, NamespaceHandlers};
@@ -21,6 +22,7 @@ use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::handlers::Handlers;
 use crate::id::SocketId;
+use crate::listeners::{ListenerId, Listeners, Recipients};
 use crate::named::NamedHandler;
 use crate::operator::Operator;
 use crate::options::Concurrency;
@@ -72,7 +74,10 @@ impl NamespaceInner {
     /// Whether the application has set something that does not open it to clients.
     pub(crate) fn is_set_up(&self, default: Concurrency) -> bool {
         let inherited = self.parent.get().map_or(default.max(), |parent| parent.concurrency());
-        self.handlers.is_layered() || self.concurrency() != inherited || !self.server_events.is_empty()
+        self.handlers.is_layered()
+            || !self.handlers.listeners.is_empty()
+            || self.concurrency() != inherited
+            || !self.server_events.is_empty()
     }
 
     /// A client has come by a pattern; the first one counts. Returns whose it is.
@@ -92,6 +97,18 @@ impl NamespaceInner {
     /// The handlers that serve it.
     pub(crate) fn handlers(&self) -> &Handlers {
         self.parent().map_or(&self.handlers, |parent| &parent.handlers)
+    }
+
+    /// Whether there may be listeners.
+    pub(crate) fn is_heard(&self, heard: impl Fn(&Listeners) -> bool) -> bool {
+        heard(&self.handlers.listeners)
+            || self.parent.get().is_some_and(|parent| heard(&parent.handlers.listeners))
+    }
+
+    /// The listeners to its events: its own, and those of the pattern that it was made by.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Listeners> {
+        let inherited = self.parent().map(|parent| &parent.handlers.listeners);
+        inherited.into_iter().chain([&self.handlers.listeners])
     }
 
     /// The parameters in its name.
@@ -217,9 +234,37 @@ impl Namespace {
         self.on(H::EVENT, handler)
     }
 
-    /// Removes the handler of an event; returns whether there was one.
+    /// Removes the handler of an event; returns whether there was one. Calls that are under way go on.
+    ///
+    /// Without any handler a namespace takes no new clients, unless [`Builder::namespaces`](crate::Builder::namespaces)
+    /// says otherwise. Those who are connected stay.
     pub fn off(&self, event: &str) -> bool {
         self.inner.handlers.remove_event(event)
+    }
+
+    /// Removes the handler of connections; returns whether there was one.
+    pub fn off_connect(&self) -> bool {
+        self.inner.handlers.remove_connect()
+    }
+
+    /// Removes the handler of the beginning of disconnections; returns whether there was one.
+    pub fn off_disconnecting(&self) -> bool {
+        self.inner.handlers.remove_disconnecting()
+    }
+
+    /// Removes the handler of disconnections; returns whether there was one.
+    pub fn off_disconnect(&self) -> bool {
+        self.inner.handlers.remove_disconnect()
+    }
+
+    /// Removes the handler of all other events; returns whether there was one.
+    pub fn off_fallback(&self) -> bool {
+        self.inner.handlers.remove_fallback()
+    }
+
+    /// Removes the handler of errors; returns whether there was one.
+    pub fn off_error(&self) -> bool {
+        self.inner.handlers.remove_error()
     }
 
     /// Handles the events that have no handler of their own.
@@ -246,6 +291,44 @@ impl Namespace {
     pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
         self.inner.handlers.add_layer(layer);
         self
+    }
+
+    /// Calls `listener` with every event of this namespace right before it is handled, whether it has a handler or not; one
+    /// after another in the order they were added. It changes nothing, and a panic in it is caught. It runs on the way of
+    /// the event, so it must be short.
+    ///
+    /// For all namespaces at once, and for what else happens, see [`Observer`](crate::Observer).
+    ///
+    /// ```
+    /// let io = wirebird::Server::new();
+    /// let id = io.on_any(|socket, event, args| println!("{} sent {event}: {}", socket.id(), args.json()));
+    /// io.off_any(id);
+    /// ```
+    pub fn on_any(&self, listener: impl Fn(&Socket, &str, &RawArgs) + Send + Sync + 'static) -> ListenerId {
+        self.inner.handlers.listeners.on_incoming(listener)
+    }
+
+    /// Calls `listener` with every event that is emitted in this namespace, before it goes out: once for each call that
+    /// emits, however many sockets it is for and whether there are any, whether acknowledgements are wanted or not. That
+    /// includes what other servers of the cluster emit to sockets here. Acknowledgements themselves are no events.
+    ///
+    /// It is called by whoever emits, from that thread, so it must be short; a panic in it is caught. One that emits in
+    /// the same namespace itself is called for that too.
+    ///
+    /// ```
+    /// let io = wirebird::Server::new();
+    /// io.on_any_outgoing(|recipients, event, args| println!("{event} {} to {recipients:?}", args.json()));
+    /// ```
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(Recipients<'_>, &str, &RawArgs) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.inner.handlers.listeners.on_emitted(listener)
+    }
+
+    /// Removes a listener of either kind; returns whether it was there.
+    pub fn off_any(&self, listener: ListenerId) -> bool {
+        self.inner.handlers.listeners.remove(listener)
     }
 
     /// Says how the events of one socket are handled: in order (the default), or several at a time.

@@ -17,6 +17,7 @@ use crate::adapter::{AckRequest, Operation, Target};
 use crate::core::Core;
 use crate::error::{EmitError, Incomplete, RoomError};
 use crate::id::SocketId;
+use crate::listeners::{Listeners, Recipients};
 use crate::members::Snapshot;
 use crate::namespace::Namespace;
 use crate::options::millis;
@@ -147,6 +148,7 @@ impl Operator {
             return Ok(());
         }
         self.namespace.core.check_attachments(event, &encoded);
+        self.tell_emitted(&encoded);
         if self.is_shared() {
             let args = encoded.to_raw_args(event)?;
             let target = self.target();
@@ -154,6 +156,16 @@ impl Operator {
         }
         let encoded = encoded.compress(self.compress);
         self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
+    }
+
+    /// An event is about to be emitted.
+    pub(crate) fn tell_emitted(&self, encoded: &Encoded) {
+        if self.namespace.inner.is_heard(Listeners::hear_emitted) {
+            let target = self.target();
+            for listeners in self.namespace.inner.listeners() {
+                listeners.tell_emitted(Recipients::Target(&target), encoded);
+            }
+        }
     }
 
     pub(crate) fn core(&self) -> &Core {

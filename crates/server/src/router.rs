@@ -8,7 +8,7 @@ use crate::error::{ConnectError, Error};
 use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
 use crate::handler::{ConnectFn, DisconnectFn, ErrorFn};
-use crate::handlers::Table;
+use crate::handlers::{EventEntry, Table};
 use crate::reason::DisconnectReason;
 use crate::reply::Reply;
 use crate::socket::Socket;
@@ -57,7 +57,8 @@ impl Dispatcher for Router {
         let core = &socket.0.core;
         // The namespace's own handler of the event or its fallback, else the same of all namespaces, else that of the
         // value that was registered.
-        let handlers = socket.0.namespace.handlers();
+        let namespace = &socket.0.namespace;
+        let handlers = namespace.handlers();
         let own = handlers.table();
         let any;
         let handler = match own.event(context.event()) {
@@ -69,17 +70,10 @@ impl Dispatcher for Router {
         };
         let layered = core.defaults.is_layered()
             || handlers.is_layered()
+            || namespace.handlers.is_layered()
             || handler.is_some_and(|handler| !handler.settings.layers.is_empty());
         if layered {
-            let next = Next::new(
-                [
-                    core.defaults.table().layers.clone(),
-                    own.layers.clone(),
-                    handler.map(|handler| handler.settings.layers.clone()).unwrap_or_default(),
-                ],
-                handler.cloned(),
-            );
-            run(core, context, completion, |context| next.start(context));
+            run_in_layers(core, context, completion, handler.cloned());
         } else if let Some(handler) = handler {
             run(core, context, completion, |context| handler.call(context));
         } else {
@@ -107,7 +101,7 @@ impl Dispatcher for Router {
 /// The handlers that run before the one of connections: those for all namespaces, then those of this one.
 fn before_connect(socket: &Socket) -> Vec<Arc<ConnectFn>> {
     let any = socket.0.core.any_namespace.table();
-    let own = socket.0.namespace.handlers.table();
+    let own = socket.0.namespace.handlers().table();
     any.before_connect.iter().chain(&own.before_connect).cloned().collect()
 }
 
@@ -166,6 +160,26 @@ fn leave(
             }
         },
     );
+}
+
+/// Runs the handler of an event in the layers around it. There may be layers without a handler.
+#[cold]
+fn run_in_layers(
+    core: &Core,
+    context: EventContext,
+    completion: Completion,
+    handler: Option<Arc<EventEntry>>,
+) {
+    let namespace = context.socket().0.namespace.clone();
+    let of_pattern = namespace.parent().map(|parent| parent.handlers.table().layers.clone());
+    let layers = [
+        core.defaults.table().layers.clone(),
+        of_pattern.unwrap_or_default(),
+        namespace.handlers.table().layers.clone(),
+        handler.as_ref().map(|handler| handler.settings.layers.clone()).unwrap_or_default(),
+    ];
+    let next = Next::new(layers, handler);
+    run(core, context, completion, |context| next.start(context));
 }
 
 /// Runs what handles an event, and sees to what comes of it.

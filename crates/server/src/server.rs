@@ -150,6 +150,11 @@ impl Server {
         self
     }
 
+    /// Removes the handler of errors in all namespaces; returns whether there was one.
+    pub fn off_error(&self) -> bool {
+        self.root.core.defaults.remove_error()
+    }
+
     /// Puts a layer around the event handlers of all namespaces, outside the layers of each: see [`EventLayer`]. It is for
     /// the events that come from now on.
     pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
@@ -581,6 +586,31 @@ impl AnyNamespace {
     /// As [`Namespace::add`].
     pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
         self.on(H::EVENT, handler)
+    }
+
+    /// Removes the handler of an event; returns whether there was one.
+    pub fn off(&self, event: &str) -> bool {
+        self.core.any_namespace.remove_event(event)
+    }
+
+    /// Removes the handler of connections; returns whether there was one.
+    pub fn off_connect(&self) -> bool {
+        self.core.any_namespace.remove_connect()
+    }
+
+    /// Removes the handler of the beginning of disconnections; returns whether there was one.
+    pub fn off_disconnecting(&self) -> bool {
+        self.core.any_namespace.remove_disconnecting()
+    }
+
+    /// Removes the handler of disconnections; returns whether there was one.
+    pub fn off_disconnect(&self) -> bool {
+        self.core.any_namespace.remove_disconnect()
+    }
+
+    /// Removes the handler of all other events; returns whether there was one.
+    pub fn off_fallback(&self) -> bool {
+        self.core.any_namespace.remove_fallback()
     }
 
     /// As [`Namespace::fallback`].

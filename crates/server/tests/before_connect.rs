@@ -5,7 +5,7 @@ mod support;
 use serde::Deserialize;
 use serde_json::json;
 use support::{Client, Latch, Log, logged, settle, sid, watched};
-use wirebird::extract::{Auth, Session, State};
+use wirebird::extract::{Auth, Path, Session, State};
 use wirebird::{Accept, ConnectError, Error, Namespace, Server, Socket};
 
 #[derive(Clone, Deserialize)]
@@ -115,6 +115,19 @@ async fn checks_for_any_namespace_come_first() {
     client.send("0/unknown,");
     assert_eq!(client.next().await, r#"4/unknown,{"message":"Invalid namespace"}"#);
     assert_eq!(log.all(), ["any /own", "own", "any /listed", "any /closed"]);
+}
+
+/// F-CON-18: checks of a pattern are for all namespaces that it makes.
+#[tokio::test]
+async fn checks_of_a_pattern_are_for_all_its_namespaces() {
+    let io = Server::new();
+    io.of_pattern("/room-{id}").before_connect(async |Path(id): Path<u32>| {
+        if id == 13 { Err(ConnectError::new("unlucky")) } else { Ok(()) }
+    });
+    let client = Client::open(&io);
+    client.join("/room-12").await;
+    client.send("0/room-13,");
+    assert_eq!(client.next().await, r#"4/room-13,{"message":"unlucky"}"#);
 }
 
 /// F-CON-18, F-DIS-01: when the client is gone, or the check itself disconnects it, nothing else runs, no disconnect

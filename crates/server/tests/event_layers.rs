@@ -81,6 +81,28 @@ async fn layers_are_around_what_they_were_attached_to() {
     assert_eq!(nobodys, ("server > nobody's".into(), vec![]));
 }
 
+/// F-EVT-17: layers of a pattern are around those of the namespaces that it makes.
+#[tokio::test]
+async fn layers_of_a_pattern_are_around_those_of_its_namespaces() {
+    let (builder, log) = logged();
+    let io = builder.build();
+    let trace = |name| Trace(name, log.clone());
+    io.event_layer(trace("server"));
+    io.of("/room-1").event_layer(trace("room 1"));
+    io.of_pattern("/room-{id}").event_layer(trace("rooms")).on("event", (async || ()).layer(trace("event")));
+    let client = Client::open(&io);
+    for (name, expected) in
+        [("/room-1", &["server", "rooms", "room 1", "event"][..]), ("/room-2", &["server", "rooms", "event"])]
+    {
+        client.join(name).await;
+        client.send(format!(r#"2{name},0["event"]"#));
+        client.next().await;
+        let lines = log.take();
+        let inwards: Vec<_> = lines.iter().filter_map(|line| line.strip_suffix(" > event")).collect();
+        assert_eq!(inwards, expected);
+    }
+}
+
 /// F-EVT-16, F-EVT-17, F-ERR-05: a layer answers in place of the handler, refuses with an error, replaces the reply,
 /// changes the session, ends the socket.
 #[tokio::test]

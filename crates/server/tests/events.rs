@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use support::{Client, Dice, Latch, Log, logged, settle};
-use wirebird::extract::{Args, Data, EventName, State};
-use wirebird::{Accept, Concurrency, EmitError, Error, Namespace, Server, Socket};
+use wirebird::extract::{Args, Data, EventContext, EventName, State};
+use wirebird::{Accept, Concurrency, EmitError, Error, Namespace, Next, Server, Socket};
 
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -230,4 +230,122 @@ async fn handlers_can_be_replaced_added_and_removed_while_clients_are_connected(
     assert!(io.off("my event") && !io.off("my event"));
     client.send(r#"23["my event"]"#);
     assert_eq!(client.call(4, r#"["\u00fcn\u00efcode \ud83d\ude80"]"#).await, ["34[3]"]);
+}
+
+/// F-EVT-19: handlers of every kind can be removed; what they did before is done by the next in line, or by nobody.
+#[tokio::test]
+async fn handlers_of_every_kind_can_be_removed_while_clients_are_connected() {
+    let (builder, log) = logged();
+    let io = builder.build();
+    let any = io.any_namespace();
+    let say = |word: &'static str| {
+        let log = log.clone();
+        move || {
+            log.push(word);
+            async {}
+        }
+    };
+    any.on("event", say("any event")).fallback(say("any other"));
+    any.on_connect(say("any connect")).on_disconnecting(say("any leaving")).on_disconnect(say("any gone"));
+    io.on("event", say("event")).fallback(say("other"));
+    io.on_connect(say("connect")).on_disconnecting(say("leaving")).on_disconnect(say("gone"));
+    io.on("fails", async || Err::<(), _>("on purpose"));
+    let error = |word: &'static str| {
+        let log = log.clone();
+        move |_: Error| {
+            log.push(word);
+            async {}
+        }
+    };
+    io.of("/").on_error(error("error"));
+    io.on_error(error("any error"));
+
+    let client = Client::open(&io);
+    let visit = async || {
+        client.join("/").await;
+        for event in ["event", "unknown", "fails"] {
+            client.send(format!(r#"2["{event}"]"#));
+        }
+        client.send("1");
+        settle().await;
+        log.take()
+    };
+    assert_eq!(visit().await, ["connect", "event", "other", "error", "leaving", "gone"]);
+    // Without the handler of the event its fallback would handle it.
+    assert!(io.off_fallback() && io.off("event") && io.of("/").off_error());
+    assert!(io.off_connect() && io.off_disconnecting() && io.off_disconnect());
+    let expected = ["any connect", "any event", "any other", "any error", "any leaving", "any gone"];
+    assert_eq!(visit().await, expected);
+    assert!(any.off("event") && any.off_fallback() && io.off_error());
+    assert!(any.off_connect() && any.off_disconnecting() && any.off_disconnect());
+    assert!(visit().await.is_empty());
+    assert!(!io.off_fallback() && !io.off_connect() && !io.off_disconnecting() && !io.off_disconnect());
+    assert!(!any.off_fallback() && !any.off_connect() && !any.off_disconnecting() && !any.off_disconnect());
+    assert!(!io.off_error() && !io.of("/").off_error() && !io.off("event") && !any.off("event"));
+}
+
+/// F-EVT-19, F-CON-13: without handlers a namespace takes no new clients; those who are there stay.
+#[tokio::test]
+async fn a_namespace_whose_last_handler_is_removed_takes_no_new_clients() {
+    let io = Server::new();
+    let namespace = io.of("/shop");
+    namespace.on("event", async || 1);
+    let (client, late) = (Client::open(&io), Client::open(&io));
+    client.join("/shop").await;
+    assert!(namespace.off("event"));
+    late.send("0/shop,");
+    assert_eq!(late.next().await, r#"4/shop,{"message":"Invalid namespace"}"#);
+    namespace.emit("still here", ()).unwrap();
+    assert_eq!(client.next().await, r#"2/shop,["still here"]"#);
+    namespace.on("event", async || 2);
+    late.join("/shop").await;
+    client.send(r#"2/shop,0["event"]"#);
+    assert_eq!(client.next().await, "3/shop,0[2]");
+}
+
+/// F-EVT-19: threads change handlers, layers and listeners while others send events: every event is handled by one of the
+/// handlers there were, and no change of one thread undoes that of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn handlers_change_from_many_threads_under_load() {
+    let io = Server::new();
+    io.on("event", async || 0);
+    let clients: Vec<_> = (0..4).map(|_| Client::open(&io)).collect();
+    for client in &clients {
+        client.join("/").await;
+    }
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let changing: Vec<_> = (1..=4)
+        .map(|thread| {
+            let (io, done) = (io.clone(), done.clone());
+            std::thread::spawn(move || {
+                let mine = format!("of thread {thread}");
+                let mut rounds = 0;
+                while !done.load(std::sync::atomic::Ordering::SeqCst) || rounds < 50 {
+                    rounds += 1;
+                    io.on("event", move || async move { thread });
+                    io.on(&mine, async || ());
+                    assert!(io.off(&mine) && !io.off(&mine));
+                    let listener = io.on_any(|_, _, _| ());
+                    assert!(io.off_any(listener));
+                    if rounds <= 3 {
+                        io.event_layer(async |event: EventContext, next: Next| next.run(event).await);
+                    }
+                    io.on(&mine, async || ());
+                }
+                mine
+            })
+        })
+        .collect();
+    for n in 0..500 {
+        for client in &clients {
+            let answer = client.call(n, r#"["event"]"#).await.pop().unwrap();
+            let handler: u8 =
+                answer.strip_prefix(&format!("3{n}[")).unwrap().strip_suffix(']').unwrap().parse().unwrap();
+            assert!(handler <= 4);
+        }
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    for thread in changing {
+        assert!(io.off(&thread.join().unwrap()), "nobody else has removed it");
+    }
 }

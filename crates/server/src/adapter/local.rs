@@ -110,9 +110,14 @@ fn emit_for(
     args: &RawArgs,
     request: AckRequest,
 ) -> Result<(), EmitError> {
-    let shared = Encoded::raw_event(event, args)?.compress(target.compress).into_shared(core)?;
+    let encoded = Encoded::raw_event(event, args)?.compress(target.compress);
     let name = target.namespace.clone();
-    let sockets = operator(core, target).map(|operator| operator.connected()).unwrap_or_default();
+    let operator = operator(core, target);
+    if let Some(operator) = &operator {
+        operator.tell_emitted(&encoded);
+    }
+    let shared = encoded.into_shared(core)?;
+    let sockets = operator.map(|operator| operator.connected()).unwrap_or_default();
     let AckRequest { reply_to, timeout } = request;
     // Whoever asked learns of the sockets before they can answer.
     core.publish(Operation::Addressed {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use wirebird_engine::Handshake;
+use wirebird_proto::socket_io::RawArgs;
 
 pub use path::Path;
 pub(crate) use pattern::{MAX_NAME, Params};
@@ -20,9 +21,11 @@ use crate::event_layer::EventLayer;
 use crate::guard;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler};
 use crate::handlers::Handlers;
+use crate::listeners::{ListenerId, Recipients};
 use crate::named::NamedHandler;
 use crate::namespace::Namespace;
 use crate::options::{CheckNamespace, Concurrency};
+use crate::socket::Socket;
 use pattern::Pattern;
 
 /// What the namespaces of one pattern share.
@@ -154,6 +157,12 @@ impl DynamicNamespace {
         own.map(|inner| Namespace { core: self.core.clone(), inner }).collect()
     }
 
+    /// As [`Namespace::before_connect`].
+    pub fn before_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
+        self.parent.handlers.add_before_connect(handler);
+        self
+    }
+
     /// As [`Namespace::on_connect`].
     pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
         self.parent.handlers.set_connect(handler);
@@ -207,6 +216,24 @@ impl DynamicNamespace {
     pub fn event_layer(&self, layer: impl EventLayer) -> &Self {
         self.parent.handlers.add_layer(layer);
         self
+    }
+
+    /// As [`Namespace::on_any`], for all these namespaces.
+    pub fn on_any(&self, listener: impl Fn(&Socket, &str, &RawArgs) + Send + Sync + 'static) -> ListenerId {
+        self.parent.handlers.listeners.on_incoming(listener)
+    }
+
+    /// As [`Namespace::on_any_outgoing`], for all these namespaces.
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(Recipients<'_>, &str, &RawArgs) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.parent.handlers.listeners.on_emitted(listener)
+    }
+
+    /// Removes a listener of either kind that was registered here; returns whether it was there.
+    pub fn off_any(&self, listener: ListenerId) -> bool {
+        self.parent.handlers.listeners.remove(listener)
     }
 
     /// As [`Namespace::register`]: one value for all these namespaces.

@@ -10,6 +10,7 @@ use crate::acks::{AckResult, AckSink};
 use crate::dispatch::{AckSender, Completion, IncomingEvent, Work};
 use crate::error::{AckError, EmitError};
 use crate::guard;
+use crate::listeners::Listeners;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
 
 /// The timer token of owed acknowledgements.
@@ -43,6 +44,9 @@ impl SocketInner {
     }
 
     fn dispatch(self: &Arc<Self>, event: QueuedEvent, load: Load, visit: Option<Visit>) {
+        if self.namespace.is_heard(Listeners::hear_incoming) {
+            self.tell_incoming(&event);
+        }
         let incoming = IncomingEvent {
             name: event.name,
             args: event.args,
@@ -51,6 +55,14 @@ impl SocketInner {
             socket: Socket(self.clone()),
         };
         self.namespace.dispatch(&self.core, "event", |dispatcher| dispatcher.event(incoming));
+    }
+
+    #[cold]
+    fn tell_incoming(self: &Arc<Self>, event: &QueuedEvent) {
+        let socket = Socket(self.clone());
+        for listeners in self.namespace.listeners() {
+            listeners.tell_incoming(&socket, &event.name, &event.args);
+        }
     }
 
     /// The event that was handed on at once is back from its handler, or the handler waits: from then on it counts as kept.

@@ -123,6 +123,7 @@ impl Socket {
     }
 
     fn emit_encoded(&self, encoded: Encoded) -> Result<(), EmitError> {
+        self.0.tell_emitted(&encoded);
         match self.0.send(encoded.into_event(&self.0.core, &self.0.namespace.name, None)?) {
             Err(SendError::Full) => Err(EmitError::Full),
             _ => Ok(()),
@@ -135,6 +136,7 @@ impl Socket {
     /// As [`Socket::emit`].
     pub fn emit_volatile(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<bool, EmitError> {
         let encoded = Encoded::event(event.as_ref(), &data)?;
+        self.0.tell_emitted(&encoded);
         let message = encoded.into_event(&self.0.core, &self.0.namespace.name, None)?;
         Ok(self.0.core.shards.is_idle(self.0.shard) && self.0.deliver_volatile(&message))
     }
@@ -169,6 +171,7 @@ impl Socket {
     ) -> Result<AckHandle, EmitError> {
         let encoded = Encoded::raw_event(event.as_ref(), args)?;
         self.0.core.check_attachments(event.as_ref(), &encoded);
+        self.0.tell_emitted(&encoded);
         let Some(id) = self.0.expect_ack(sink, timeout.map(millis)) else {
             return Ok(AckHandle { socket: Arc::downgrade(&self.0), id: None });
         };

@@ -7,7 +7,10 @@ use wirebird_engine::{CloseReason, Outgoing, Overflow, Owed, SendError, Session}
 
 use super::{Gate, SocketInner};
 use crate::guard;
+use crate::listeners::{Listeners, Recipients};
+use crate::packet::Encoded;
 use crate::shard::Op;
+use crate::socket::Socket;
 
 impl SocketInner {
     /// Sends a packet, after every broadcast that was emitted before.
@@ -88,6 +91,16 @@ impl SocketInner {
         let session = self.session.clone();
         session.engine().offload(move || session.close(CloseReason::SlowConsumer));
         SendError::Closed
+    }
+
+    /// An event is about to be emitted to this socket.
+    pub(crate) fn tell_emitted(self: &Arc<Self>, encoded: &Encoded) {
+        if self.namespace.is_heard(Listeners::hear_emitted) {
+            let socket = Socket(self.clone());
+            for listeners in self.namespace.listeners() {
+                listeners.tell_emitted(Recipients::Socket(&socket), encoded);
+            }
+        }
     }
 
     pub(super) fn observe_sent(&self, message: &Outgoing) {
