@@ -1,4 +1,4 @@
-//! poem: an endpoint of a few lines. (As a tower service, by `compat()`, it would only poll: poem keeps the upgrade.)
+//! poem: an endpoint of a few lines, which takes the upgrade that poem keeps.
 
 use http_body_util::BodyExt;
 use poem::listener::TcpAcceptor;

@@ -1,17 +1,28 @@
-//! salvo: a tower service is a handler.
+//! salvo: a handler of a few lines, for requests and responses that are hyper's underneath.
 
+use http_body_util::BodyExt;
 use salvo::conn::tcp::TcpAcceptor;
-use salvo::http::ReqBody;
+use salvo::http::{ReqBody, ResBody};
 use salvo::prelude::*;
 use wirebird::PeerAddr;
 use wirebird_examples::listen;
 use wirebird_frameworks::server;
 
-/// Tells the Socket.IO server whose request it is.
+/// The Socket.IO server as a handler.
+struct SocketIo(wirebird::Server);
+
 #[handler]
-async fn peer(request: &mut Request) {
-    if let Some(addr) = request.remote_addr().clone().into_std() {
-        request.extensions_mut().insert(PeerAddr(addr));
+impl SocketIo {
+    async fn handle(&self, request: &mut Request, response: &mut Response) -> Result<(), salvo::Error> {
+        let peer = request.remote_addr().clone().into_std();
+        let mut request = request.strip_to_hyper::<ReqBody>()?;
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(PeerAddr(peer));
+        }
+        let (head, body) = self.0.handle(request).await.into_parts();
+        let Ok(body) = body.collect().await;
+        response.merge_hyper(salvo::hyper::Response::from_parts(head, ResBody::Once(body.to_bytes())));
+        Ok(())
     }
 }
 
@@ -24,9 +35,8 @@ async fn page() -> &'static str {
 async fn main() -> std::io::Result<()> {
     let io = server(wirebird::Server::builder());
 
-    let socket_io = TowerServiceCompat::<ReqBody, _, _, _>::compat(io.service());
     let router = Router::new()
-        .push(Router::with_path("socket.io/{**rest}").hoop(peer).goal(socket_io))
+        .push(Router::with_path("socket.io/{**rest}").goal(SocketIo(io)))
         .push(Router::new().get(page));
 
     Server::new(TcpAcceptor::try_from(listen().await?)?).serve(router).await;
