@@ -164,6 +164,10 @@ impl Handlers {
         self.change(|table| table.fallback = None).fallback.is_some()
     }
 
+    pub(crate) fn remove_class(&self) -> bool {
+        self.change(|table| table.class = None).class.is_some()
+    }
+
     /// Whether [`Table::layers`] are any.
     pub(crate) fn is_layered(&self) -> bool {
         self.layered.load(Ordering::Relaxed)

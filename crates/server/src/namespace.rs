@@ -267,6 +267,11 @@ impl Namespace {
         self.inner.handlers.remove_error()
     }
 
+    /// Removes the value that was [registered](Self::register); returns whether there was one.
+    pub fn unregister(&self) -> bool {
+        self.inner.handlers.remove_class()
+    }
+
     /// Handles the events that have no handler of their own.
     pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
         self.inner.handlers.set_fallback(handler);

@@ -619,10 +619,16 @@ impl AnyNamespace {
         self
     }
 
-    /// As [`Namespace::register`], for namespaces that have no such value of their own.
+    /// As [`Namespace::register`], for namespaces that have no such value of their own. A value of a namespace's own hides
+    /// it, also where that one lacks a method.
     pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
         self.core.any_namespace.set_class(HandlerSet::of(handlers));
         self
+    }
+
+    /// As [`Namespace::unregister`].
+    pub fn unregister(&self) -> bool {
+        self.core.any_namespace.remove_class()
     }
 }
 

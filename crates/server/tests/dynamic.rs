@@ -169,6 +169,11 @@ async fn later_handlers_serve_present_namespaces() {
     assert!(chats.off("event"));
     chats.fallback(async || "fallback");
     assert_eq!(ask(&client, "/chat-1", "event").await, [r#"3/chat-1,0["fallback"]"#]);
+    assert!(chats.off_fallback() && !chats.off_fallback());
+    assert!(ask(&client, "/chat-1", "event").await.is_empty());
+    chats.on_connect(async || false).on_disconnecting(async || ()).on_disconnect(async || ());
+    assert!(chats.off_connect() && chats.off_disconnecting() && chats.off_disconnect() && !chats.off_error());
+    client.join("/chat-2").await;
 }
 
 struct Chats;

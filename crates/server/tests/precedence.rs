@@ -242,3 +242,32 @@ async fn a_second_value_replaces_the_first() {
     settle().await;
     assert_eq!(log.all(), ["+ first", "- first"]);
 }
+
+/// F-EVT-19, F-NSP-10: values go as they come, while clients are there; a namespace that loses all it has closes.
+#[tokio::test]
+async fn values_can_be_taken_away() {
+    let io = Server::new();
+    let (own, any, chats) = (io.of("/x"), io.any_namespace(), io.of_pattern("/chat-{room}"));
+    own.register(Class { event: true, ..Class::new("class") });
+    any.register(Class { event: true, ..Class::new("any class") });
+    chats.register(Class { event: true, ..Class::new("pattern") });
+    let client = Client::open(&io);
+    client.join("/x").await;
+    client.join("/chat-1").await;
+    let ask = async |namespace: &str| {
+        client.send(format!(r#"2{namespace},0["event"]"#));
+        settle().await;
+        client.take()
+    };
+    assert_eq!(ask("/chat-1").await, [r#"3/chat-1,0["pattern"]"#]);
+    assert!(chats.unregister() && !chats.unregister());
+    assert_eq!(ask("/chat-1").await, [r#"3/chat-1,0["any class"]"#]);
+    assert_eq!(ask("/x").await, [r#"3/x,0["class"]"#]);
+    assert!(own.unregister() && !own.unregister());
+    assert_eq!(ask("/x").await, [r#"3/x,0["any class"]"#]);
+    assert!(any.unregister() && !any.unregister());
+    assert!(ask("/x").await.is_empty());
+    client.send("1/x,");
+    client.send("0/x,");
+    assert_eq!(client.next().await, r#"4/x,{"message":"Invalid namespace"}"#);
+}

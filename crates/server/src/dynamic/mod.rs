@@ -200,6 +200,31 @@ impl DynamicNamespace {
         self.parent.handlers.remove_event(event)
     }
 
+    /// As [`Namespace::off_connect`].
+    pub fn off_connect(&self) -> bool {
+        self.parent.handlers.remove_connect()
+    }
+
+    /// As [`Namespace::off_disconnecting`].
+    pub fn off_disconnecting(&self) -> bool {
+        self.parent.handlers.remove_disconnecting()
+    }
+
+    /// As [`Namespace::off_disconnect`].
+    pub fn off_disconnect(&self) -> bool {
+        self.parent.handlers.remove_disconnect()
+    }
+
+    /// As [`Namespace::off_fallback`].
+    pub fn off_fallback(&self) -> bool {
+        self.parent.handlers.remove_fallback()
+    }
+
+    /// As [`Namespace::off_error`].
+    pub fn off_error(&self) -> bool {
+        self.parent.handlers.remove_error()
+    }
+
     /// As [`Namespace::fallback`].
     pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
         self.parent.handlers.set_fallback(handler);
@@ -240,6 +265,11 @@ impl DynamicNamespace {
     pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
         self.parent.handlers.set_class(HandlerSet::of(handlers));
         self
+    }
+
+    /// As [`Namespace::unregister`].
+    pub fn unregister(&self) -> bool {
+        self.parent.handlers.remove_class()
     }
 
     /// As [`Namespace::concurrency`].
