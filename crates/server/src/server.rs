@@ -373,8 +373,9 @@ impl Server {
 
     // ---- background ----
 
-    /// Runs a future in the background until the server has closed: [`Server::close`] cancels it where it waits, after
-    /// the clients have had their time. One that has something to finish can await [`Server::closing`].
+    /// Runs a future in the background until the server has closed: [`Server::close`] cancels it where it waits, once the
+    /// clients and their disconnect handlers are done. Last things are better done behind `close` or `serve` than in a
+    /// task.
     ///
     /// It runs in the server's runtime, else in the caller's; a server without one polls it in place, and then in the
     /// threads that wake it. Errors and panics are logged. Nobody needs to keep the handle, and a task that has ended
@@ -408,7 +409,7 @@ impl Server {
 
     // ---- closing ----
 
-    /// Resolves when the server begins to close.
+    /// Resolves when the server begins to close, for those who want to stop early.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
         self.engine.closing()
     }

@@ -63,7 +63,7 @@ async fn a_task_emits_from_the_background_and_can_be_awaited() {
     assert_eq!(endless.await, TaskEnd::Cancelled);
 }
 
-/// F-BGT-01, F-INT-04: closing the server cancels its tasks, after those who want to finish something have had the time.
+/// F-BGT-01, F-INT-04: closing the server cancels its tasks, not before its clients have had their time.
 #[tokio::test(start_paused = true)]
 async fn closing_the_server_cancels_its_tasks() {
     let (builder, log) = logged();

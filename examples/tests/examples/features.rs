@@ -57,6 +57,45 @@ fn acks() {
 }
 
 #[test]
+fn broadcasting() {
+    let example = example!("broadcasting");
+    let connect = || Client::connect(example.addr());
+    let (mut ann, mut bob, mut zoe) = (connect(), connect(), connect());
+    ann.call("enter", json!(["ann", "red"]));
+    bob.call("enter", json!(["bob", "red"]));
+    assert_eq!(ann.event("entered"), json!(["bob"]));
+    zoe.call("enter", json!(["zoe", "blue"]));
+    assert_eq!(zoe.call("who", json!(["red"])), json!([["ann", "bob"]]));
+
+    zoe.call("tell", json!([["red", "blue"], [], "all but me"]));
+    ann.call("enter", json!(["ann", "quiet"]));
+    zoe.call("tell", json!([["red"], ["quiet"], "but not ann"]));
+    zoe.call("point", json!([0.5, 1.5]));
+    assert_eq!(ann.event("told"), json!(["all but me"]));
+    assert_eq!(bob.event("told"), json!(["all but me"]));
+    assert_eq!(bob.event("told"), json!(["but not ann"]));
+    assert_eq!(bob.event("pointer"), json!([0.5, 1.5]));
+
+    let auction = zoe.emit_expecting("/", "auction", json!(["red", "a clock"]));
+    let question = ann.event_packet("your bid?");
+    assert_eq!(question.data, json!(["a clock"]));
+    ann.answer(&question, json!([5]));
+    for client in [&mut ann, &mut bob] {
+        assert_eq!(client.event("best bid"), json!(["a clock", 5]), "before everybody has bid");
+    }
+    let question = bob.event_packet("your bid?");
+    bob.answer(&question, json!([7]));
+    assert_eq!(ann.event("best bid"), json!(["a clock", 7]));
+    assert_eq!(zoe.ack("auction", auction).data, json!([2, 7]));
+
+    zoe.call("merge", json!(["red", "blue"]));
+    assert_eq!(zoe.call("who", json!(["blue"])), json!([["ann", "bob", "zoe"]]));
+    assert_eq!(zoe.call("who", json!(["red"])), json!([[]]));
+    drop(ann);
+    assert_eq!(zoe.event("left"), json!(["ann"]));
+}
+
+#[test]
 fn somebody_who_leaves_does_not_hold_up_a_vote() {
     let example = example!("acks");
     let (mut ann, mut bob) = (Client::connect(example.addr()), Client::connect(example.addr()));

@@ -51,6 +51,36 @@ fn disconnects() {
 
 #[cfg(unix)]
 #[test]
+fn background_tasks() {
+    let example = example!("background_tasks");
+    let (mut client, mut other) = (Client::connect(example.addr()), Client::open(example.addr(), &[]));
+    let id = other.join("/", json!({})).unwrap();
+    let first = client.event("uptime")[0].as_u64().unwrap();
+    assert_eq!(client.event("uptime"), json!([first + 100]));
+
+    client.call("count down", json!([3]));
+    for left in [3, 2, 1] {
+        assert_eq!(client.event("left"), json!([left]));
+    }
+    assert_eq!(client.event("lift-off"), json!([]));
+    client.call("count down", json!([13]));
+    example.wait_for_line("background task: it exploded");
+    assert_eq!(client.call("is prime", json!([97])), json!([true]));
+    assert_eq!(client.call("is prime", json!([91])), json!([false]));
+
+    other.call("count down", json!([1_000_000]));
+    drop(other);
+    example.wait_for_line(&format!("{id} is gone, and its tasks with it"));
+
+    example.terminate();
+    client.closed();
+    let (status, lines) = example.wait();
+    assert!(status.success(), "{lines:#?}");
+    assert_eq!(lines.last().unwrap(), "all tasks have ended: the place for last things");
+}
+
+#[cfg(unix)]
+#[test]
 fn graceful_shutdown() {
     let example = example!("graceful_shutdown");
     let addr = example.addr();
