@@ -49,8 +49,8 @@ frameworks() {
     local in=(--manifest-path examples/frameworks/Cargo.toml)
     export CARGO_TARGET_DIR=$PWD/target/frameworks
     step cargo fmt "${in[@]}" --check
-    step cargo clippy "${in[@]}" --all-targets --locked --quiet -- -D warnings
-    step cargo test "${in[@]}" --locked --quiet
+    step cargo clippy "${in[@]}" --all-targets --quiet -- -D warnings
+    step cargo test "${in[@]}" --quiet
     unset CARGO_TARGET_DIR
 }
 
