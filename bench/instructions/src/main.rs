@@ -20,6 +20,7 @@ const PATHS: &[Path] = &[
     ("packet-parse-1k", |turns| codec::packet_parse(turns, 1024)),
     ("packet-encode-32", |turns| codec::packet_encode(turns, 32)),
     ("echo", memory::echo),
+    ("echo-msgpack", memory::echo_msgpack),
     ("broadcast-1000", memory::broadcast),
 ];
 

@@ -2,19 +2,25 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use http::Request;
 use wirebird::engine::Frame;
 use wirebird::engine::memory::Connection;
 use wirebird::extract::Data;
+use wirebird::parser::MsgPack;
 use wirebird::{Handshake, Server, TrustedProxies};
 
 /// The same everywhere, whatever the number of cores.
 const SHARDS: usize = 2;
 
-fn connect(io: &Server) -> Connection {
+fn open(io: &Server) -> Connection {
     let request = Request::get("/socket.io/?EIO=4&transport=websocket").body(()).expect("a valid request");
     let handshake = Handshake::new(&mut request.into_parts().0, &TrustedProxies::None);
-    let client = io.connect_memory(handshake, || {}).expect("the server is open");
+    io.connect_memory(handshake, || {}).expect("the server is open")
+}
+
+fn connect(io: &Server) -> Connection {
+    let client = open(io);
     client.feed(Frame::Text("40".into()));
     client.take_batch();
     client
@@ -27,6 +33,21 @@ pub(crate) fn echo(turns: u64) {
     let client = connect(&io);
     for _ in 0..turns {
         client.feed(Frame::Text(r#"427["echo","abcdefghijklmnopqrstuvwxyz012345"]"#.into()));
+        assert_eq!(black_box(client.take_batch()).len(), 1);
+    }
+}
+
+/// The same in MessagePack.
+pub(crate) fn echo_msgpack(turns: u64) {
+    let io = Server::builder().shards(SHARDS).parser(MsgPack).build();
+    io.on("echo", async |Data(text): Data<String>| text);
+    let client = open(&io);
+    client.feed(Frame::Binary(Bytes::from_static(b"\x82\xa4type\x00\xa3nsp\xa1/")));
+    client.take_batch();
+    let event =
+        b"\x84\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa4echo\xd9\x20abcdefghijklmnopqrstuvwxyz012345\xa2id\x07";
+    for _ in 0..turns {
+        client.feed(Frame::Binary(Bytes::from_static(event)));
         assert_eq!(black_box(client.take_batch()).len(), 1);
     }
 }
