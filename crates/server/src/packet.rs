@@ -113,7 +113,8 @@ impl Encoded {
     /// The elements from byte `start` on.
     fn elements(&self, start: usize) -> Result<RawArgs, EmitError> {
         let elements = self.json().get(start..).unwrap_or_default();
-        let text = String::from_utf8_lossy(elements).into_owned();
+        // JSON always is UTF-8.
+        let text = std::str::from_utf8(elements).unwrap_or_default();
         Ok(RawArgs::from_json_elements(text.into(), self.attachments.clone())?)
     }
 

@@ -29,6 +29,8 @@ pub use args::{
 };
 pub use date::{Date, ParseDateError};
 pub use map::Map;
+#[cfg(feature = "msgpack")]
+pub(crate) use ser::is_plain;
 pub use ser::{EncodeError, encode_args, encode_outcome};
 
 use bytes::Bytes;

@@ -232,7 +232,7 @@ fn is_array<T: ?Sized>() -> bool {
 }
 
 /// Whether JSON holds the text as it is. Looks at all bytes, so that many are looked at at once.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     !text.bytes().fold(false, |found, byte| found | escaped(byte))
 }

@@ -11,7 +11,7 @@ use crate::socket_io::DecodeError;
 use crate::socket_io::decoder::{Limits, with_payload, without_payload};
 use crate::socket_io::packet::{MAX_ID, Packet, PacketKind};
 use crate::socket_io::scanner::{Layout, MAX_DEPTH, Separators};
-use crate::value::Date;
+use crate::value::{Date, is_plain};
 
 /// Decodes a message, which is a whole packet.
 ///
@@ -196,7 +196,7 @@ impl<'a> Data<'a> {
     }
 
     fn text(&mut self, text: &str) {
-        if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        if is_plain(text) {
             self.json.push('"');
             self.json.push_str(text);
             self.json.push('"');
