@@ -8,10 +8,10 @@ use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::deflate::Deflate;
 use crate::gate::Gate;
-use crate::handshake::TrustedProxies;
 use crate::http::ClientFiles;
 use crate::id::{IdGenerator, RandomIds};
 use crate::protocol::Protocol;
+use crate::proxies::TrustedProxies;
 
 /// What counts as for ever: longer times would overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -194,7 +194,7 @@ impl Config {
     /// Says what is allowed and yet hardly meant.
     pub(crate) fn warn(&self) {
         self.cors.warn();
-        if self.trusted_proxies == TrustedProxies::Addrs(Vec::new()) {
+        if self.trusted_proxies.is_empty() {
             tracing::warn!(target: "wirebird::engineio", "trusted_proxies names nobody");
         }
     }

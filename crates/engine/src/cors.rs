@@ -10,7 +10,7 @@ use wirebird_proto::origin::{is_same_origin, validate_allowed_origin};
 use crate::config::ConfigError;
 use crate::engine::guard;
 use crate::gate::Decision;
-use crate::handshake::Forwarded;
+use crate::proxies::Forwarded;
 use crate::refusal::Cause;
 
 /// Which origins may connect. A request without an `Origin` header is always allowed: it does not come from a

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Method, Version, request};
+
+use crate::proxies::TrustedProxies;
 
 /// The address of the peer of a connection; a listener puts it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,73 +202,6 @@ impl Default for Handshake {
     }
 }
 
-/// Whose `X-Forwarded-For`, `-Proto` and `-Host` headers are believed. Nobody's by default, because any client can
-/// send them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrustedProxies {
-    /// Nobody's.
-    #[default]
-    None,
-    /// Those of connections that come from these addresses.
-    Addrs(Vec<IpAddr>),
-    /// Everybody's: only for a server that can be reached through its proxy alone.
-    All,
-}
-
-impl TrustedProxies {
-    /// Whether forwarding headers of a connection from `peer` count.
-    pub fn trusts(&self, peer: Option<SocketAddr>) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Addrs(addrs) => peer.is_some_and(|p| addrs.contains(&p.ip().to_canonical())),
-        }
-    }
-
-    /// What the forwarding headers of a connection from `peer` say, if they count.
-    pub(crate) fn forwarded(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<Forwarded> {
-        self.trusts(peer).then(|| Forwarded::read(headers))
-    }
-}
-
-/// What a proxy says of the client.
-#[derive(Debug, Default)]
-pub(crate) struct Forwarded {
-    pub(crate) client: Option<IpAddr>,
-    pub(crate) secure: Option<bool>,
-    pub(crate) proto: Option<String>,
-    pub(crate) host: Option<String>,
-}
-
-impl Forwarded {
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let first = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(value.split(',').next().unwrap_or(value).trim().to_owned()).filter(|v| !v.is_empty())
-        };
-        let proto = first("x-forwarded-proto");
-        Self {
-            // The last entry is the one that the trusted proxy itself added; those before it came from the client.
-            client: headers
-                .get_all("x-forwarded-for")
-                .iter()
-                .next_back()
-                .and_then(|value| value.to_str().ok()?.rsplit(',').next().and_then(address)),
-            secure: proto.as_deref().map(|p| p.eq_ignore_ascii_case("https") || p == "wss"),
-            proto,
-            host: first("x-forwarded-host"),
-        }
-    }
-}
-
-/// An address as proxies write it: alone, in brackets, or with a port.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let alone = text.trim_start_matches('[').trim_end_matches(']');
-    alone.parse().ok().or_else(|| text.parse().map(|addr: SocketAddr| addr.ip()).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,17 +233,6 @@ mod tests {
         assert_eq!(shake.extension(), Some(&PeerAddr("127.0.0.1:4000".parse().unwrap())));
         assert_eq!(shake.extension::<LocalAddr>(), None);
         assert!(!shake.is_secure());
-    }
-
-    #[test]
-    fn the_last_forwarded_address_counts_also_over_several_lines() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
-        headers.append("x-forwarded-for", HeaderValue::from_static("7.7.7.7, 10.1.2.3:4711"));
-        assert_eq!(Forwarded::read(&headers).client, "10.1.2.3".parse().ok());
-        assert_eq!(address("[::1]:80"), "::1".parse().ok());
-        assert_eq!(address("::1"), "::1".parse().ok());
-        assert_eq!(address("unknown"), None);
     }
 
     /// F-INT-06, AB-18, pain 21

@@ -163,7 +163,7 @@ impl<T> BroadcastWithAck<T> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut entries = Vec::new();
         let asked = self.operator.ask_others(&encoded, self.timeout, &sender)?;
-        let shared = encoded.into_shared(self.operator.core())?;
+        let shared = encoded.into_shared(self.operator.core(), self.operator.name())?;
         for socket in self.operator.connected() {
             let id = socket.id;
             let sender = sender.clone();

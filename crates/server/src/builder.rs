@@ -176,7 +176,38 @@ impl Builder {
         self
     }
 
-    /// Lets the application decide on origins.
+    /// Lets the application decide on origins: is called with the origin and the headers of each request that has one.
+    /// A panic refuses.
+    ///
+    /// ```
+    /// let io = wirebird::Server::builder()
+    ///     .allow_origin(async |origin: String, _headers| origin.ends_with(".example.com"))
+    ///     .build();
+    /// ```
+    pub fn allow_origin<F, Fut>(self, check: F) -> Self
+    where
+        F: Fn(String, HeaderMap) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        self.cors_check(move |origin: &str, headers: &HeaderMap, decision: Decision| {
+            let runtime = tokio::runtime::Handle::try_current().ok();
+            crate::task::start(
+                runtime.as_ref(),
+                tracing::Span::current(),
+                || Box::pin(check(origin.to_owned(), headers.clone())),
+                |result| match result {
+                    Ok(true) => decision.allow(),
+                    Ok(false) => decision.refuse("Not an accepted origin"),
+                    Err(panic) => {
+                        tracing::error!(target: "wirebird::engineio", error = %panic, "allow_origin failed");
+                        decision.refuse("Not an accepted origin");
+                    }
+                },
+            );
+        })
+    }
+
+    /// As [`Builder::allow_origin`], answered by a token.
     pub fn cors_check(mut self, check: impl OriginCheck) -> Self {
         self.engine.cors.origins = Origins::Check(Arc::new(check));
         self
@@ -189,6 +220,16 @@ impl Builder {
     }
 
     /// Whose `X-Forwarded-*` headers are believed. Default nobody's.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), wirebird::ConfigError> {
+    /// use wirebird::{Server, TrustedProxies};
+    ///
+    /// let proxies = TrustedProxies::networks(["127.0.0.1", "10.0.0.0/8"])?;
+    /// let io = Server::builder().trusted_proxies(proxies).build();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.engine.trusted_proxies = proxies;
         self

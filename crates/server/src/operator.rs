@@ -168,6 +168,11 @@ impl Operator {
         }
     }
 
+    /// The name of the namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.namespace.inner.name
+    }
+
     pub(crate) fn core(&self) -> &Core {
         &self.namespace.core
     }

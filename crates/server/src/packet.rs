@@ -11,6 +11,7 @@ use wirebird_proto::value::{EncodeError, Value, encode_args, encode_outcome};
 
 use crate::core::Core;
 use crate::error::EmitError;
+use crate::guard::clipped;
 use crate::parser::{self, Parser};
 
 /// Room for what comes before the arguments: brackets, type, namespace and id. More is possible, and costs a move.
@@ -143,6 +144,7 @@ impl Encoded {
         namespace: &ByteString,
         id: Option<u64>,
     ) -> Result<Outgoing, EmitError> {
+        self.trace(namespace);
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
             let kind = PacketKind::Event { id, name, args };
@@ -151,6 +153,17 @@ impl Encoded {
         }
         let kind = if self.attachments.is_empty() { HeaderKind::Event } else { HeaderKind::BinaryEvent };
         Ok(self.frame(kind, namespace, id))
+    }
+
+    /// Says in the log that it goes out.
+    fn trace(&self, namespace: &str) {
+        tracing::trace!(
+            target: "wirebird::socketio",
+            nsp = %namespace,
+            event = ?clipped(&String::from_utf8_lossy(self.json())),
+            attachments = self.attachments.len(),
+            "event emitted"
+        );
     }
 
     /// As the acknowledgement of an event.
@@ -178,7 +191,8 @@ impl Encoded {
     }
 
     /// As an event that several recipients share, each with an ack id of its own.
-    pub(crate) fn into_shared(mut self, core: &Core) -> Result<SharedEvent, EmitError> {
+    pub(crate) fn into_shared(mut self, core: &Core, namespace: &str) -> Result<SharedEvent, EmitError> {
+        self.trace(namespace);
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
             let form = Form::Parsed { parser: parser.clone(), name, args };

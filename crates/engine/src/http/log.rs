@@ -1,13 +1,14 @@
 //! What operators read of requests. Every refusal is an event at level debug; what somebody should do something about
 //! is said at level warn, too, at most once a minute for each kind.
 
-use http::header::{HeaderValue, ORIGIN};
+use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 
 use super::Query;
 use crate::engine::Engine;
 use crate::handshake::PeerAddr;
 use crate::id;
+use crate::proxies::Forwarded;
 use crate::refusal::{Cause, Clipped};
 use crate::timer::Millis;
 
@@ -75,6 +76,17 @@ pub(crate) fn too_large(engine: &Engine, transport: &str) {
             target: "wirebird::engineio",
             transport, max_payload = engine.config().max_payload,
             "a client sent a message over the limit; raise max_payload if it should not be refused"
+        );
+    }
+}
+
+/// Says that trusted proxies are not recognised, because the listener does not say who connects.
+pub(super) fn peer_unknown(engine: &Engine, headers: &HeaderMap) {
+    if Forwarded::is_in(headers) && is_news(engine, "peer") {
+        tracing::warn!(
+            target: "wirebird::engineio",
+            "forwarding headers do not count, because it is not known whose connection they come on: \
+             let the listener put a PeerAddr into the requests' extensions, or set peer_addr"
         );
     }
 }

@@ -153,7 +153,11 @@ async fn check(engine: &Engine, parts: &mut Parts) -> Step {
 /// What the origin of a request means for its answer.
 async fn check_origin(engine: &Engine, parts: &Parts) -> Result<CorsHeaders, Cause> {
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
-    let forwarded = engine.config().trusted_proxies.forwarded(peer, &parts.headers);
+    let proxies = &engine.config().trusted_proxies;
+    if peer.is_none() && proxies.needs_peer() {
+        log::peer_unknown(engine, &parts.headers);
+    }
+    let forwarded = proxies.forwarded(peer, &parts.headers);
     let secure = parts.extensions.get::<Secure>().is_some() || parts.uri.scheme_str() == Some("https");
     let secure = forwarded.as_ref().and_then(|f| f.secure).unwrap_or(secure);
     let authority = parts.uri.authority().map(|a| a.as_str().to_owned());

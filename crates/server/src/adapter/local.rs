@@ -116,7 +116,7 @@ fn emit_for(
     if let Some(operator) = &operator {
         operator.tell_emitted(&encoded);
     }
-    let shared = encoded.into_shared(core)?;
+    let shared = encoded.into_shared(core, &name)?;
     let sockets = operator.map(|operator| operator.connected()).unwrap_or_default();
     let AckRequest { reply_to, timeout } = request;
     // Whoever asked learns of the sockets before they can answer.

@@ -11,6 +11,7 @@ use crate::dispatch::{AckSender, Completion, IncomingEvent, Work};
 use crate::error::{AckError, EmitError};
 use crate::guard;
 use crate::listeners::Listeners;
+use crate::guard::clipped;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
 
 /// The timer token of owed acknowledgements.
@@ -21,6 +22,15 @@ impl SocketInner {
         if let Some(observer) = &self.core.observer {
             guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
         }
+        tracing::trace!(
+            target: "wirebird::socketio",
+            nsp = %self.namespace.name,
+            sid = %self.id,
+            event = ?clipped(&event.name),
+            args = ?clipped(event.args.json()),
+            attachments = event.args.attachments().len(),
+            "event received"
+        );
         let load = event.load();
         let admitted = {
             let mut mailbox = self.mailbox.lock();

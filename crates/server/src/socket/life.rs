@@ -107,7 +107,7 @@ impl SocketInner {
         };
         tracing::debug!(
             target: "wirebird::socketio",
-            nsp = %self.namespace.name, message = error.message(), "connection refused"
+            nsp = %self.namespace.name, sid = %self.id, reason = error.message(), "connection refused"
         );
         let farewell = if self.core.options.always_connect {
             control(&self.core, HeaderKind::Disconnect, &self.namespace.name, "")

@@ -6,8 +6,10 @@ mod support;
 
 mod client_files;
 mod compression;
+mod cors;
 mod hooks;
 mod http;
+mod log;
 mod old;
 mod options;
 #[cfg(feature = "static-files")]
