@@ -31,6 +31,8 @@ chapters! {
     concurrency "src/concurrency.md"
     connections "src/connections.md"
     cors "src/cors.md"
+    debugging "src/debugging.md"
+    deployment "src/deployment.md"
     disconnection "src/disconnection.md"
     errors "src/errors.md"
     event_layers "src/event-layers.md"

@@ -191,7 +191,7 @@ impl Client {
         let namespace = match core.accepted_namespace(name, session.handshake()) {
             Ok(namespace) => namespace,
             Err(message) => {
-                tracing::debug!(target: "wirebird::socketio", nsp = ?name, message, "refused a namespace");
+                tracing::debug!(target: "wirebird::socketio", nsp = ?name, reason = message, "refused a namespace");
                 return refuse(ConnectError::new(message));
             }
         };

@@ -109,7 +109,8 @@
 //! # Logs
 //!
 //! Events and spans go to [`tracing`] with the targets `wirebird::socketio` and `wirebird::engineio`. Nothing is
-//! installed to print them. Payloads, credentials and session ids are not logged.
+//! installed to print them. Credentials, cookies and session ids are not logged, and payloads at level trace alone, clipped. The
+//! guide's chapter on debugging lists what each refused request means.
 
 mod ack;
 mod acks;

@@ -93,7 +93,7 @@ pub async fn admit(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>,
     if !is_endpoint(engine, parts.uri.path()) || client_file(engine, parts.uri.path()).is_some() {
         return Err(not_found());
     }
-    find_peer(engine, parts);
+    let peer = find_peer(engine, parts);
     let (cause, cors) = match check_origin(engine, parts).await {
         Ok(cors) => match admitted(engine, parts).await {
             Ok(handshake) => return Ok(handshake),
@@ -101,14 +101,15 @@ pub async fn admit(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>,
         },
         Err(cause) => (cause, CorsHeaders::refused()),
     };
+    give_back(parts, peer);
     Err(refuse(engine, parts, &cause, &cors))
 }
 
 /// Looks at the head of a request to the engine's path. Extensions are moved out of `parts` when a session is opened.
 pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
-    find_peer(engine, parts);
+    let peer = find_peer(engine, parts);
     let extra = Extra::ask(engine, engine.config().headers.as_ref(), parts);
-    let mut step = check(engine, parts).await;
+    let mut step = check(engine, parts, peer).await;
     match &mut step {
         Step::Respond(response) => extra.apply(response.headers_mut()),
         Step::Poll(_, reply) | Step::Post(_, reply) | Step::WebSocket(_, reply) => reply.extra.add(extra),
@@ -116,7 +117,7 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
     step
 }
 
-async fn check(engine: &Engine, parts: &mut Parts) -> Step {
+async fn check(engine: &Engine, parts: &mut Parts, peer: Option<PeerAddr>) -> Step {
     let file = client_file(engine, parts.uri.path());
     let cors = match check_origin(engine, parts).await {
         Ok(cors) => cors,
@@ -146,7 +147,10 @@ async fn check(engine: &Engine, parts: &mut Parts) -> Step {
     };
     match route(engine, parts, reply).await {
         Ok(step) => step,
-        Err(cause) => Step::Respond(refuse(engine, parts, &cause, &cors)),
+        Err(cause) => {
+            give_back(parts, peer);
+            Step::Respond(refuse(engine, parts, &cause, &cors))
+        }
     }
 }
 
@@ -165,11 +169,20 @@ async fn check_origin(engine: &Engine, parts: &Parts) -> Result<CorsHeaders, Cau
 }
 
 /// Asks the application where the request comes from, if the listener has not said so.
-fn find_peer(engine: &Engine, parts: &mut Parts) {
-    if parts.extensions.get::<PeerAddr>().is_none()
-        && let Some(peer) = engine.config().peer_addr.as_ref().and_then(|find| find(&parts.extensions))
-    {
-        parts.extensions.insert(PeerAddr(peer));
+fn find_peer(engine: &Engine, parts: &mut Parts) -> Option<PeerAddr> {
+    let known = parts.extensions.get::<PeerAddr>().copied();
+    if known.is_some() {
+        return known;
+    }
+    let peer = PeerAddr(engine.config().peer_addr.as_ref()?(&parts.extensions)?);
+    parts.extensions.insert(peer);
+    Some(peer)
+}
+
+/// Puts the peer back that a handshake has taken along: whoever is told of a refusal is told whose it is.
+fn give_back(parts: &mut Parts, peer: Option<PeerAddr>) {
+    if let Some(peer) = peer {
+        parts.extensions.insert(peer);
     }
 }
 
@@ -281,16 +294,11 @@ async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, 
     if head_length(parts) > engine.config().max_head {
         return Err(Cause::HeadTooLarge);
     }
-    let peer = parts.extensions.get::<PeerAddr>().copied();
     let handshake = Arc::new(Handshake::new(parts, &engine.config().trusted_proxies));
     if let Some(gate) = &engine.config().gate {
         let (decision, pending) = crate::gate::Decision::new();
         guard(|| gate.check(handshake.clone(), decision));
-        if let Err(message) = pending.decided().await {
-            // Whoever is told of the refusal is told whose it is.
-            peer.map(|peer| parts.extensions.insert(peer));
-            return Err(Cause::Forbidden(message));
-        }
+        pending.decided().await.map_err(Cause::Forbidden)?;
     }
     Ok(handshake)
 }

@@ -10,8 +10,8 @@ use crate::acks::{AckResult, AckSink};
 use crate::dispatch::{AckSender, Completion, IncomingEvent, Work};
 use crate::error::{AckError, EmitError};
 use crate::guard;
-use crate::listeners::Listeners;
 use crate::guard::clipped;
+use crate::listeners::Listeners;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
 
 /// The timer token of owed acknowledgements.

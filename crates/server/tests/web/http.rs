@@ -119,6 +119,75 @@ impl Site {
     }
 }
 
+/// A WebSocket, as far as tests need one: short text frames.
+pub(crate) struct WebSocket {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl WebSocket {
+    pub(crate) async fn open(site: Site, target: &str) -> Self {
+        let mut stream = TcpStream::connect(site.addr).await.unwrap();
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut this = Self { stream, read: Vec::new() };
+        let end = this.read_until(|read| read.windows(4).position(|w| w == b"\r\n\r\n")).await + 4;
+        let head = String::from_utf8(this.read.drain(..end).collect()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        this
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend_from_slice(text.as_bytes());
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    pub(crate) async fn text(&mut self) -> String {
+        let whole = |read: &[u8]| match *read {
+            [0x81, short @ ..126, ..] => Some(2 + usize::from(short)),
+            [0x81, 126, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([high, low]))),
+            _ => None,
+        };
+        let end = self.read_until(|read| whole(read).filter(|end| read.len() >= *end)).await;
+        let frame: Vec<u8> = self.read.drain(..end).collect();
+        let start = if frame[1] == 126 { 4 } else { 2 };
+        String::from_utf8(frame[start..].to_vec()).unwrap()
+    }
+
+    /// Moves the session of a poller here.
+    pub(crate) async fn take_over(&mut self) {
+        self.send("2probe").await;
+        assert_eq!(self.text().await, "3probe");
+        self.send("5").await;
+    }
+
+    async fn read_until(&mut self, found: impl Fn(&[u8]) -> Option<usize>) -> usize {
+        let read = async {
+            loop {
+                if let Some(at) = found(&self.read) {
+                    return at;
+                }
+                assert!(self.stream.read_buf(&mut self.read).await.unwrap() > 0, "the WebSocket ended");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect("a frame")
+    }
+}
+
+/// Waits until a condition holds that the network has to do with.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect(what);
+}
+
 async fn exchange(addr: SocketAddr, request: String, no_body: bool) -> Response {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

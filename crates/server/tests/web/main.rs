@@ -10,6 +10,7 @@ mod cors;
 mod hooks;
 mod http;
 mod log;
+mod logs;
 mod old;
 mod options;
 #[cfg(feature = "static-files")]
