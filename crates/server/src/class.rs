@@ -41,6 +41,12 @@ use crate::handlers::{Handlers, Table};
 ///
 /// Server::new().register("/things", Prefixed);
 /// ```
+///
+/// What does not handle a namespace cannot be registered:
+///
+/// ```compile_fail
+/// wirebird::Server::new().register("/things", String::from("no namespace"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle a namespace",
     note = "put `#[wirebird::namespace]` on the impl block with its handlers, or implement `NamespaceHandlers` by hand"
