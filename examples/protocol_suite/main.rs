@@ -1,8 +1,9 @@
 //! The server that the public test suites of the Engine.IO and Socket.IO protocols ask for: Socket.IO on
-//! `/socket.io/`, plain Engine.IO on `/engine.io/`, both on port 3000.
+//! `/socket.io/`, plain Engine.IO on `/engine.io/`, both on port 3000. Version 3 of Engine.IO is allowed: one and the
+//! same server passes the suites of both versions.
 //!
-//! Run it, then `npm test` in the `test-suite` folder of the repositories socketio/engine.io-protocol and
-//! socketio/socket.io-protocol.
+//! Run it, then `npm test` in the `test-suite` folder of the repositories socketio/engine.io-protocol (its branches
+//! `main` and `v3`) and socketio/socket.io-protocol.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,15 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
-use wirebird::engine::http::{Fallback, FallbackBody, handle};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, header};
+use hyper_util::rt::TokioIo;
+use wirebird::engine::http::{Fallback, FallbackBody, Step, begin, full, handle, not_found};
 use wirebird::engine::{CloseReason, Config, Cors, Engine, Handler, Message, Outgoing, Session};
 use wirebird::extract::Auth;
 use wirebird::{AckSender, Origins, RawArgs, Server, Socket, Value};
 
 const PING_INTERVAL: Duration = Duration::from_millis(300);
 const PING_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The suites' own client only sees one packet of what it reads at once, and misses one that it reads together with
+/// the answer to its WebSocket request. What a client that works would understand at once comes so much later here.
+const A_MOMENT: Duration = Duration::from_millis(10);
 
 // One thread: the suite sends requests on two connections at once, and wants them seen in that order.
 #[tokio::main(flavor = "current_thread")]
@@ -37,6 +43,7 @@ fn socket_io() -> Server {
         .max_payload(1_000_000)
         .connect_timeout(Duration::from_secs(1))
         .cors_allowed_origins(["*"])
+        .allow_eio3(true)
         .build();
     io.on_connect(send_auth);
     io.of("/custom").on_connect(send_auth);
@@ -45,11 +52,10 @@ fn socket_io() -> Server {
     io
 }
 
-/// Emitting in the handler itself would do for every client: the event would follow the CONNECT packet in the same
-/// write. The suites' own client only sees one packet of each read, so here it comes a moment later.
+/// Emitting in the handler itself would do: the event would follow the CONNECT packet in the same write.
 async fn send_auth(socket: Socket, Auth(auth): Auth<Option<Value>>) {
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(A_MOMENT).await;
         socket.emit("auth", auth.unwrap_or_else(|| serde_json::json!({}).into()))
     });
 }
@@ -79,6 +85,7 @@ impl EngineIo {
         config.path = "/engine.io".into();
         config.ping_interval = PING_INTERVAL;
         config.ping_timeout = PING_TIMEOUT;
+        config.allow_eio3 = true;
         config.cors = Cors::default();
         config.cors.origins = Origins::Any;
         Ok(Self(Engine::new(config, Arc::new(Echo))?))
@@ -92,7 +99,28 @@ impl Fallback for EngineIo {
     ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
         let engine = self.0.clone();
         Box::pin(async move {
+            let opens_session = !request.uri().query().unwrap_or_default().contains("sid=");
+            if opens_session && request.headers().contains_key(header::UPGRADE) {
+                return open(&engine, request).await.map(full);
+            }
             handle(&engine, request).await.map(|body| body.map_err(|never| match never {}).boxed_unsync())
         })
+    }
+}
+
+/// What `handle` would do with a request for a WebSocket, but for the moment before OPEN.
+async fn open(engine: &Engine, mut request: Request<Incoming>) -> Response<Bytes> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    match begin(engine, &mut request.into_parts().0).await {
+        Step::WebSocket(websocket, reply) => {
+            tokio::spawn(async move {
+                let Ok(connection) = upgrade.await else { return };
+                tokio::time::sleep(A_MOMENT).await;
+                websocket.run(TokioIo::new(connection), Bytes::new()).await;
+            });
+            reply.switching()
+        }
+        Step::Respond(response) => response,
+        _ => not_found(),
     }
 }
