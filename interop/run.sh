@@ -39,6 +39,8 @@ suites() {
     suite python-5.12-msgpack msgpack python 5.12
     suite browser demo browser demo
     suite webtransport webtransport browser webtransport
+    suite old-clients old js ../old/old
+    suite old-jsonp old browser jsonp
     alone
     suite js-load direct js load
     suite nginx-load nginx js load
@@ -78,7 +80,7 @@ system_packages() {
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-load; then
         PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
     fi
-    if { wanted browser || wanted webtransport; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
+    if { wanted browser || wanted webtransport || wanted old-jsonp; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         quietly "apt-get update" as_root apt-get update
         quietly "installing ${missing[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
@@ -90,6 +92,12 @@ js_packages() {
     local installed=$here/js/node_modules/.package-lock.json
     [[ -f $installed && ! $here/js/package-lock.json -nt $installed ]] && return
     quietly "npm ci" npm --prefix "$here/js" ci --no-audit --no-fund
+}
+
+old_packages() {
+    local installed=$here/js/old/node_modules/.package-lock.json
+    [[ -f $installed && ! $here/js/old/package-lock.json -nt $installed ]] && return
+    quietly "npm ci" npm --prefix "$here/js/old" ci --no-audit --no-fund
 }
 
 python_packages() { # VERSION REQUIREMENTS
@@ -208,7 +216,7 @@ python() {
 
 browser() {
     cd "$here/browser"
-    WIREBIRD_DEMO_URL=$address/ WIREBIRD_SHOTS=${WIREBIRD_SHOTS:-$state/shots} \
+    WIREBIRD_URL=$address WIREBIRD_DEMO_URL=$address/ WIREBIRD_SHOTS=${WIREBIRD_SHOTS:-$state/shots} \
         run node --test --test-reporter=spec "$1.test.mjs"
 }
 
@@ -221,7 +229,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|msgpack|demo|webtransport COMMAND...
+suite() { # NAME direct|nginx|msgpack|old|demo|webtransport COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -239,6 +247,7 @@ suite() { # NAME direct|nginx|msgpack|demo|webtransport COMMAND...
             export WIREBIRD_PARSER=msgpack
             start "$work/$name/server" "$interop_server --parser msgpack"
             ;;
+        old) start "$work/$name/server" "$interop_server --old" ;;
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
@@ -301,6 +310,7 @@ trap 'exit 143' TERM
 mkdir -p "$state"
 system_packages
 js_packages
+if wanted old-clients || wanted old-jsonp; then old_packages; fi
 if wanted python-latest || wanted python-msgpack; then python_packages latest requirements.txt; fi
 if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 requirements-5.12.txt; fi
 if wanted browser; then demo_command; fi

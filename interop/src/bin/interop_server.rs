@@ -38,7 +38,11 @@ fn server() -> Server {
         Some("msgpack") => Server::builder().parser(MsgPack),
         Some(other) => panic!("unknown parser {other:?}"),
     };
+    // Older clients, in the suites that are about them.
+    let old = std::env::args().any(|arg| arg == "--old");
     let io = builder
+        .allow_eio3(old)
+        .jsonp(old)
         .ping_interval(Duration::from_secs(1))
         .ping_timeout(ping_timeout())
         .cors_allowed_origins(["*"])
