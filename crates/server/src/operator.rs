@@ -15,17 +15,16 @@ use crate::ack::BroadcastWithAck;
 use crate::acks::AckResult;
 use crate::adapter::{AckRequest, Operation, Target};
 use crate::core::Core;
-use crate::error::{EmitError, Incomplete, RoomError};
+use crate::error::{EmitError, RoomError};
 use crate::id::SocketId;
 use crate::listeners::{Listeners, Recipients};
 use crate::members::Snapshot;
 use crate::namespace::Namespace;
 use crate::options::millis;
 use crate::packet::Encoded;
-use crate::questions::{Answer, Answers, Asked};
+use crate::questions::{Answers, Asked};
 use crate::room::{IntoRooms, Room};
 use crate::shard::{Broadcast, Op};
-use crate::snapshot::SocketSnapshot;
 use crate::socket::{Socket, SocketInner};
 
 /// The sockets of a namespace that something is for: narrowed down step by step, then emitted to, joined to rooms or
@@ -100,8 +99,9 @@ impl Operator {
         self
     }
 
-    /// How long [`Operator::emit_with_ack`] waits for each answer. The default is
-    /// [`Builder::ack_timeout`](crate::Builder::ack_timeout).
+    /// How long [`Operator::emit_with_ack`] waits for each client, by default
+    /// [`Builder::ack_timeout`](crate::Builder::ack_timeout), and [`Operator::fetch_sockets`] for other servers, by
+    /// default [`Builder::cluster_timeout`](crate::Builder::cluster_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -144,7 +144,7 @@ impl Operator {
     }
 
     fn emit_encoded(&self, event: &str, encoded: Encoded) -> Result<(), EmitError> {
-        if self.to.as_ref().is_some_and(Vec::is_empty) {
+        if self.is_for_nobody() {
             return Ok(());
         }
         self.namespace.core.check_attachments(event, &encoded);
@@ -178,11 +178,20 @@ impl Operator {
     }
 
     /// Whether it is for sockets of other servers, too.
-    fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         !self.local && self.namespace.core.adapter.get().is_some()
     }
 
-    fn target(&self) -> Target {
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        self.to.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// How long answers are waited for, where `default` is what the server's options say.
+    pub(crate) fn patience(&self, default: Duration) -> Duration {
+        self.timeout.unwrap_or(default)
+    }
+
+    pub(crate) fn target(&self) -> Target {
         Target {
             namespace: self.namespace.inner.name.clone(),
             to: self.to.clone(),
@@ -247,7 +256,7 @@ impl Operator {
     /// Emits an event and collects the acknowledgements of the sockets, those of other servers in the cluster included:
     /// await it for all of them, or take them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
-        let timeout = self.timeout.unwrap_or(self.namespace.core.options.ack_timeout);
+        let timeout = self.patience(self.namespace.core.options.ack_timeout);
         let encoded = Encoded::event(event.as_ref(), &data).map(|encoded| encoded.compress(self.compress));
         BroadcastWithAck::new(self.clone(), encoded, timeout)
     }
@@ -261,15 +270,15 @@ impl Operator {
         sender: &UnboundedSender<(SocketId, AckResult)>,
     ) -> Result<Option<Asked>, EmitError> {
         let core = &self.namespace.core;
-        let nobody = self.to.as_ref().is_some_and(Vec::is_empty);
-        if !self.is_shared() || nobody || self.single().is_some() {
+        if !self.is_shared() || self.is_for_nobody() || self.single().is_some() {
             return Ok(None);
         }
         let (event, args) = encoded.to_event()?;
         let mut asked = None;
-        if core.others() != Some(0) {
+        let servers = core.others();
+        if servers != Some(0) {
             let answers = Answers::Acks { only: self.single_id(), sender: sender.clone() };
-            asked = core.ask(answers, timeout.map(millis));
+            asked = core.ask(servers, answers, timeout.map(millis));
             if asked.is_none() {
                 return Ok(None);
             }
@@ -299,51 +308,6 @@ impl Operator {
         let mut sockets = self.participants();
         sockets.retain(|socket| socket.is_connected());
         sockets
-    }
-
-    /// The sockets of this server and of all others in the cluster that it is for, each with its rooms, its handshake
-    /// and the [data](Socket::set_data) that is kept for it.
-    ///
-    /// Other servers have [`Operator::timeout`] to answer, by default
-    /// [`Builder::cluster_timeout`](crate::Builder::cluster_timeout). With [`Operator::local`] nobody is asked.
-    ///
-    /// ```
-    /// # async fn f(io: wirebird::Server) -> Result<(), wirebird::Error> {
-    /// for socket in io.to("lobby").fetch_sockets().await? {
-    ///     let name: Option<String> = socket.data()?;
-    ///     println!("{} is {name:?} and in {:?}", socket.id, socket.rooms);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// When not all servers answered in time; the sockets of the others are in the error.
-    pub async fn fetch_sockets(&self) -> Result<Vec<SocketSnapshot>, Incomplete<SocketSnapshot>> {
-        let core = &self.namespace.core;
-        let mut sockets = self.snapshots_here();
-        if !self.is_shared() || self.to.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(sockets);
-        }
-        let target = self.target();
-        let question = |reply_to| Operation::FetchSockets { reply_to, target };
-        let answers = core.ask_servers(self.timeout.unwrap_or(core.options.cluster_timeout), question).await;
-        let mut join = |answers: Vec<Answer>| {
-            let mut seen: HashSet<SocketId> = sockets.iter().map(|socket| socket.id).collect();
-            for answer in answers {
-                if let Answer::Sockets(theirs) = answer {
-                    sockets.extend(theirs.into_iter().filter(|socket| seen.insert(socket.id)));
-                }
-            }
-            std::mem::take(&mut sockets)
-        };
-        match answers {
-            Ok(answers) => Ok(join(answers)),
-            Err(incomplete) => Err(incomplete.map(join)),
-        }
-    }
-
-    pub(crate) fn snapshots_here(&self) -> Vec<SocketSnapshot> {
-        self.sockets().iter().map(|socket| socket.0.snapshot()).collect()
     }
 
     /// How many connected sockets of this server it is for: those that an event emitted now would reach. Looks at each.

@@ -1,7 +1,7 @@
 //! Questions to the other servers of the cluster that have not been answered in full.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -78,13 +78,18 @@ impl Drop for Asked {
 }
 
 impl Core {
-    /// Keeps a question for as long as what is returned; `None` when there are too many, or the server has closed.
-    pub(crate) fn ask(&self, answers: Answers, timeout: Option<Millis>) -> Option<Asked> {
+    /// Keeps a question to so many servers, if their number is known, for as long as what is returned; `None` when there
+    /// are too many questions, or the server has closed.
+    pub(crate) fn ask(
+        &self,
+        servers: Option<usize>,
+        answers: Answers,
+        timeout: Option<Millis>,
+    ) -> Option<Asked> {
         let engine = self.engine()?;
         // There may be no client yet, and time has to pass.
         engine.attach_runtime();
         let deadline = timeout.map(|timeout| engine.now() + timeout);
-        let servers = self.others();
         let (heard, waiting) = (HashSet::new(), HashSet::new());
         let question = Box::new(Question { servers, heard, waiting, deadline, answers });
         let (id, timer) = match self.questions.open(question) {
@@ -103,7 +108,7 @@ impl Core {
 
     /// Publishes a question to all other servers, and gives their answers when all have answered or time is up.
     pub(crate) async fn ask_servers(
-        self: &Arc<Self>,
+        &self,
         timeout: Duration,
         question: impl FnOnce(ReplyTo) -> Operation,
     ) -> Result<Vec<Answer>, Incomplete<Answer>> {
@@ -113,7 +118,7 @@ impl Core {
         }
         let (sender, mut receiver) = unbounded_channel();
         let mut answers = Vec::new();
-        if let Some(asked) = self.ask(Answers::Servers(sender), Some(millis(timeout))) {
+        if let Some(asked) = self.ask(servers, Answers::Servers(sender), Some(millis(timeout))) {
             self.publish(question(asked.reply_to.clone()));
             while let Some(answer) = receiver.recv().await {
                 answers.push(answer);

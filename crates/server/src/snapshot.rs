@@ -1,5 +1,6 @@
 //! What a server tells of its sockets.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -10,11 +11,61 @@ use wirebird_engine::Handshake;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::decode_args;
 
-use crate::error::Error;
+use crate::adapter::Operation;
+use crate::error::{Error, Incomplete};
 use crate::id::SocketId;
+use crate::operator::Operator;
+use crate::questions::Answer;
 use crate::room::Room;
 
-/// A socket of this or another server as it was at one moment: see [`Operator::fetch_sockets`](crate::Operator::fetch_sockets).
+impl Operator {
+    /// The sockets of this server and of all others in the cluster that it is for, each with its rooms, its handshake
+    /// and the [data](crate::Socket::set_data) that is kept for it.
+    ///
+    /// Other servers have [`Operator::timeout`] to answer, by default
+    /// [`Builder::cluster_timeout`](crate::Builder::cluster_timeout). With [`Operator::local`] nobody is asked.
+    ///
+    /// ```
+    /// # async fn f(io: wirebird::Server) -> Result<(), wirebird::Error> {
+    /// for socket in io.to("lobby").fetch_sockets().await? {
+    ///     let name: Option<String> = socket.data()?;
+    ///     println!("{} is {name:?} and in {:?}", socket.id, socket.rooms);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When not all servers answered in time; the sockets of the others are in the error.
+    pub async fn fetch_sockets(&self) -> Result<Vec<SocketSnapshot>, Incomplete<SocketSnapshot>> {
+        let core = self.core();
+        let mut sockets = self.snapshots_here();
+        if !self.is_shared() || self.is_for_nobody() {
+            return Ok(sockets);
+        }
+        let target = self.target();
+        let question = |reply_to| Operation::FetchSockets { reply_to, target };
+        let answers = core.ask_servers(self.patience(core.options.cluster_timeout), question).await;
+        let mut join = |answers: Vec<Answer>| {
+            let mut seen: HashSet<SocketId> = sockets.iter().map(|socket| socket.id).collect();
+            for answer in answers {
+                if let Answer::Sockets(theirs) = answer {
+                    sockets.extend(theirs.into_iter().filter(|socket| seen.insert(socket.id)));
+                }
+            }
+            std::mem::take(&mut sockets)
+        };
+        match answers {
+            Ok(answers) => Ok(join(answers)),
+            Err(incomplete) => Err(incomplete.map(join)),
+        }
+    }
+
+    pub(crate) fn snapshots_here(&self) -> Vec<SocketSnapshot> {
+        self.sockets().iter().map(|socket| socket.0.snapshot()).collect()
+    }
+}
+
+/// A socket of this or another server as it was at one moment: see [`Operator::fetch_sockets`].
 ///
 /// To do something with it wherever it is, address it by its id: `io.to(snapshot.id)`.
 #[derive(Clone)]

@@ -39,6 +39,11 @@ struct Entry {
 }
 
 impl Tasks {
+    /// For an owner that has ended: nothing runs.
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Running { closed: true, ..Running::default() })))
+    }
+
     /// Runs a future in `runtime`, or where there is none in place and then in the threads that wake it. Hands its
     /// error or panic to `report`.
     pub(crate) fn spawn<F>(

@@ -270,10 +270,13 @@ fn without_a_runtime_tasks_run_in_the_threads_that_wake_them() {
     let (held, gone) = Held::new();
     let background = io.spawn(held.forever());
     client.send("1");
+    let late = socket.spawn(async { panic!("it must not run") });
+    assert!(late.is_finished());
     assert!(task.is_finished() && sender.is_closed());
     assert!(!gone());
     io.close_blocking(Duration::ZERO);
     assert!(gone() && background.is_finished());
+    assert!(io.spawn(async { panic!("it must not run") }).is_finished());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert_eq!(task.as_mut().poll(&mut context), std::task::Poll::Ready(TaskEnd::Cancelled));
 }

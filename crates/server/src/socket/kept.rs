@@ -72,7 +72,9 @@ impl SocketInner {
         F: Future + Send + 'static,
         F::Output: Outcome<Error>,
     {
-        let tasks = self.keep(|kept| kept.tasks.get_or_insert_default().clone()).unwrap_or_default();
+        let kept = || self.keep(|kept| kept.tasks.get_or_insert_default().clone());
+        let tasks = if self.is_leaving() { None } else { kept() };
+        let tasks = tasks.unwrap_or_else(Tasks::closed);
         let weak = Arc::downgrade(self);
         let report = move |error| {
             if let Some(socket) = weak.upgrade() {
@@ -85,14 +87,16 @@ impl SocketInner {
             "task", nsp = %self.namespace.name, sid = %self.id
         );
         let handle = tasks.spawn(runtime.as_ref(), span, future, report);
-        // One that leaves has cancelled its tasks, perhaps just before this one was there.
-        let mailbox = self.mailbox.lock();
-        let leaves = mailbox.reason().is_some() || mailbox.stage() == Stage::Gone;
-        drop(mailbox);
-        if leaves {
+        // It may have cancelled its tasks just before this one was there.
+        if self.is_leaving() {
             handle.abort();
         }
         handle
+    }
+
+    fn is_leaving(&self) -> bool {
+        let mailbox = self.mailbox.lock();
+        mailbox.reason().is_some() || mailbox.stage() == Stage::Gone
     }
 
     /// The socket leaves: nothing goes on for it.
