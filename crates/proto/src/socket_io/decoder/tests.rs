@@ -18,6 +18,7 @@ fn show(packet: &Packet) -> String {
     format!("{} {kind}", packet.namespace)
 }
 
+/// wire-protocol §4, §4.3: each type of packet, with and without each of its parts.
 #[test]
 fn every_type() {
     for (text, expected) in [
@@ -66,6 +67,7 @@ fn every_type() {
     }
 }
 
+/// wire-protocol §4: old clients put a query behind the namespace.
 #[test]
 fn queries_are_no_part_of_the_namespace() {
     for (text, namespace, query) in [
@@ -79,6 +81,7 @@ fn queries_are_no_part_of_the_namespace() {
     }
 }
 
+/// wire-protocol §4.3: the grammar allows nothing else, and the first thing wrong is what the error says.
 #[test]
 fn malformed() {
     use DecodeError::*;
@@ -167,6 +170,7 @@ fn malformed() {
     }
 }
 
+/// wire-protocol §4: names of the protocol's own are refused, however they are written.
 #[test]
 fn reserved_names() {
     for name in super::super::RESERVED_EVENTS {
@@ -179,6 +183,7 @@ fn reserved_names() {
     assert!(decode(r#"31["connect"]"#).is_ok());
 }
 
+/// F-ARG-05, wire-protocol §4: attachments follow in order, and share the buffers they came in.
 #[test]
 fn binary_packets_are_put_together() {
     let mut decoder = Decoder::new(Limits::default());
@@ -203,6 +208,7 @@ fn binary_packets_are_put_together() {
     assert!(decoder.decode_binary(Bytes::new()).unwrap().is_some());
 }
 
+/// wire-protocol §4: text while attachments are awaited, binary while none are; nothing is left of either.
 #[test]
 fn messages_out_of_place() {
     let mut decoder = Decoder::new(Limits::default());
@@ -215,6 +221,7 @@ fn messages_out_of_place() {
     assert!(decoder.decode_text(r#"2["a"]"#.into()).unwrap().is_some());
 }
 
+/// wire-protocol §6.1: levels, attachments and their bytes.
 #[test]
 fn limits() {
     let limits = Limits { max_depth: 2, max_attachments: 2, max_attachment_bytes_total: 5 };
