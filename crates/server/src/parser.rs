@@ -60,7 +60,8 @@ pub trait Parser: Send + Sync + 'static {
     /// The messages that carry a packet. A broadcast is encoded once; one whose acknowledgements are wanted is encoded
     /// for each recipient, because the ids differ.
     ///
-    /// The server sends every kind of packet but DISCONNECT with data: CONNECT with `{"sid"}` as its `auth`.
+    /// The server sends every kind of packet. CONNECT has `{"sid"}` as its `auth`, but for clients of Engine.IO 3, which get
+    /// none.
     ///
     /// # Errors
     /// The packet cannot be expressed: it is not sent, and [`EmitError::Parser`] says why. CONNECT, DISCONNECT and

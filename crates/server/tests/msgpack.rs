@@ -12,7 +12,9 @@ use support::{Client, logged, until, watched};
 use wirebird::extract::{Auth, Data};
 use wirebird::parser::{MsgPack, Packet, PacketKind};
 use wirebird::testing::TestClient;
-use wirebird::{Builder, ConnectError, Date, MemoryCluster, RawArgs, Server, Socket, Value};
+use wirebird::{
+    Builder, ConnectError, Date, Handshake, MemoryCluster, RawArgs, Server, Socket, TrustedProxies, Value,
+};
 use wirebird_proto::socket_io::{Limits, msgpack};
 
 fn builder() -> Builder {
@@ -299,4 +301,21 @@ async fn the_test_client_follows() {
     let client = TestClient::connect(&io).await.unwrap();
     let sum: i64 = client.emit_with_ack("add", (1, Bytes::from_static(b"xx"))).await.unwrap();
     assert_eq!(sum, 3);
+}
+
+/// F-SER-02, F-PRO-02: a client of Engine.IO 3 is connected unasked, without data, and refused with a message alone.
+#[tokio::test]
+async fn old_clients() {
+    let io = builder().allow_eio3(true).build();
+    io.on("e", async |Data(number): Data<u8>| number);
+    io.of("/no").on_connect(async || Err::<(), _>(ConnectError::new("no")));
+    let request = http::Request::get("/socket.io/?EIO=3&transport=websocket").body(()).unwrap();
+    let handshake = Handshake::new(&mut request.into_parts().0, &TrustedProxies::None);
+    io.engine().attach_runtime();
+    let client = Packer(Client::with(&io, handshake));
+    assert_eq!(client.next_hex().await, "82a47479706500a36e7370a12f");
+    client.send("84 a474797065 02 a36e7370 a12f a464617461 92 a165 05 a26964 01");
+    assert_eq!(client.next_hex().await, "84a47479706503a36e7370a12fa4646174619105a2696401");
+    client.send("82 a474797065 00 a36e7370 a32f6e6f");
+    assert_eq!(client.next_hex().await, "83a47479706504a36e7370a32f6e6fa464617461a26e6f");
 }
