@@ -11,6 +11,7 @@ use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
 use crate::error::{ConnectError, EmitError};
+use crate::lanes::Lane;
 use crate::mailbox::{Load, Visit};
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
@@ -195,10 +196,10 @@ pub struct Completion {
     work: Work,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Work {
-    /// What the event weighs, and whether it was handed on at once.
-    Event(Load, Option<Visit>),
+    /// The bytes of the event, whether it was handed on at once, and the lane it is in.
+    Event(usize, Option<Visit>, Option<Arc<Lane>>),
     Disconnecting,
     Disconnect,
 }
@@ -214,8 +215,10 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        match self.work {
-            Work::Event(load, visit) => self.socket.event_done(load, visit),
+        match &self.work {
+            Work::Event(bytes, visit, lane) => {
+                self.socket.event_done(Load::one(*bytes), *visit, lane.as_ref());
+            }
             Work::Disconnecting => self.socket.disconnecting_done(),
             Work::Disconnect => self.socket.disconnect_done(),
         }

@@ -22,6 +22,8 @@ pub(crate) struct Handlers {
     table: ArcSwap<Table>,
     /// Whether the table has layers: cheaper to look at.
     layered: AtomicBool,
+    /// Whether handlers of events have, or have had, lanes of their own.
+    laned: AtomicBool,
     pub(crate) listeners: Listeners,
 }
 
@@ -61,6 +63,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// Whether a handler of events has a lane of its own.
+    fn is_laned(&self) -> bool {
+        let mut handlers = self.events.values().chain(&self.fallback);
+        handlers.any(|handler| handler.settings.lane.is_some())
+            || self.class.as_ref().is_some_and(|class| class.is_laned())
+    }
+
     /// The handler of an event, or the one for all others.
     pub(crate) fn event(&self, name: &str) -> Option<&Arc<EventEntry>> {
         self.events.get(name).or(self.fallback.as_ref())
@@ -179,12 +188,21 @@ impl Handlers {
         self.layered.store(true, Ordering::Relaxed);
     }
 
+    /// Whether events may have lanes of their own.
+    pub(crate) fn is_laned(&self) -> bool {
+        self.laned.load(Ordering::Relaxed)
+    }
+
     /// Returns what it was before.
     fn change(&self, change: impl Fn(&mut Table)) -> Arc<Table> {
-        self.table.rcu(|table| {
+        let before = self.table.rcu(|table| {
             let mut table = Table::clone(table);
             change(&mut table);
             table
-        })
+        });
+        if self.table().is_laned() {
+            self.laned.store(true, Ordering::Relaxed);
+        }
+        before
     }
 }

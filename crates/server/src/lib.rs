@@ -98,7 +98,7 @@
 //! # How handlers run
 //!
 //! A handler's future is polled in place, in the task of the connection: one that does not wait costs no task. One that
-//! waits becomes a task of its own, and the events behind it wait for it (or do not: [`Namespace::concurrency`]).
+//! waits becomes a task of its own, and the events behind it wait for it (or do not: [`Namespace::concurrency`], [`EventHandlerExt::concurrency`]).
 //! Heartbeats, acknowledgements and other clients never wait for a handler. One that *blocks* its thread holds that
 //! worker of the runtime; use `tokio::task::spawn_blocking` for such work.
 //!
@@ -129,6 +129,7 @@ mod guard;
 mod handler;
 mod handlers;
 mod id;
+mod lanes;
 mod layer;
 pub mod layers;
 mod listeners;

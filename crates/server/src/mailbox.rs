@@ -4,10 +4,12 @@
 //! reports when it is done.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use wirebird_proto::socket_io::RawArgs;
 
+use crate::lanes::{Lane, Lanes};
 use crate::reason::DisconnectReason;
 
 /// Where a socket is in its life.
@@ -36,12 +38,20 @@ pub(crate) enum Accepted {
     Over,
 }
 
-/// An event that waits for its handler.
+/// An event on its way to its handler.
 #[derive(Debug)]
 pub(crate) struct QueuedEvent {
     pub(crate) name: ByteString,
     pub(crate) args: RawArgs,
     pub(crate) ack: Option<u64>,
+}
+
+/// An event that waits for its handler.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// The lower, the longer it has waited.
+    pub(crate) turn: u64,
+    pub(crate) event: QueuedEvent,
 }
 
 /// What clients make the server keep until handlers have dealt with it.
@@ -78,9 +88,9 @@ impl FromIterator<Self> for Load {
 pub(crate) enum Admitted {
     /// Nothing is before it: the caller hands it on at once, and calls [`Mailbox::settle`] and [`Mailbox::next`] after
     /// that.
-    Now(QueuedEvent, Visit),
-    /// It waits for its turn.
-    Queued,
+    Now(Visit),
+    /// It waits for its turn: the caller hands it to [`Mailbox::queue`].
+    Later,
     /// The socket takes none any more.
     Never,
 }
@@ -92,14 +102,19 @@ pub(crate) struct Visit(u32);
 #[derive(Debug)]
 pub(crate) enum Job {
     Event(QueuedEvent),
+    /// An event with a lane of its own. Boxed, because others are moved about more often.
+    InLane(Box<QueuedEvent>, Arc<Lane>),
     Disconnect(DisconnectReason),
 }
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     stage: Stage,
-    events: VecDeque<QueuedEvent>,
+    events: VecDeque<Waiting>,
     running: usize,
+    /// Events that do not wait for those above, nor these for them. `None` as long as there has been none.
+    lanes: Option<Box<Lanes>>,
+    turns: u64,
     /// The last visit, and whether it is under way and nothing is kept for it.
     visit: Visit,
     visiting: bool,
@@ -122,6 +137,8 @@ impl Mailbox {
             stage: Stage::Connecting,
             events: VecDeque::new(),
             running: 0,
+            lanes: None,
+            turns: 0,
             visit: Visit(0),
             visiting: false,
             pumping: false,
@@ -141,20 +158,36 @@ impl Mailbox {
         self.reason
     }
 
-    /// Takes an event in, to run beside at most `max - 1` others.
-    pub(crate) fn admit(&mut self, event: QueuedEvent, max: usize) -> Admitted {
+    /// An event comes in: to run beside at most `max - 1` others, or as its lane says.
+    pub(crate) fn admit(&mut self, lane: Option<&Arc<Lane>>, max: usize) -> Admitted {
         if !matches!(self.stage, Stage::Connecting | Stage::Open) || self.reason.is_some() {
             return Admitted::Never;
         }
-        if self.stage == Stage::Connecting || self.pumping || self.running >= max || !self.events.is_empty() {
-            self.events.push_back(event);
-            return Admitted::Queued;
+        let free = match lane {
+            None => self.running < max && self.events.is_empty(),
+            Some(lane) => self.lanes.as_ref().is_none_or(|lanes| lanes.is_free(lane)),
+        };
+        if self.stage == Stage::Connecting || self.pumping || !free {
+            return Admitted::Later;
         }
         self.pumping = true;
-        self.running += 1;
+        match lane {
+            None => self.running += 1,
+            Some(lane) => self.lanes.get_or_insert_default().begin(lane),
+        }
         self.visit = Visit(self.visit.0.wrapping_add(1));
         self.visiting = true;
-        Admitted::Now(event, self.visit)
+        Admitted::Now(self.visit)
+    }
+
+    /// Keeps an event until its turn comes.
+    pub(crate) fn queue(&mut self, event: QueuedEvent, lane: Option<&Arc<Lane>>) {
+        self.turns += 1;
+        let waiting = Waiting { turn: self.turns, event };
+        match lane {
+            None => self.events.push_back(waiting),
+            Some(lane) => self.lanes.get_or_insert_default().wait(lane, waiting),
+        }
     }
 
     /// The dispatcher has returned from a visit; returns whether the event's handler goes on, so that it is kept.
@@ -228,7 +261,9 @@ impl Mailbox {
     }
 
     fn drop_events(&mut self) -> Load {
-        std::mem::take(&mut self.events).iter().map(QueuedEvent::load).collect()
+        let ordered = std::mem::take(&mut self.events).iter().map(|waiting| waiting.event.load()).collect();
+        let lanes = self.lanes.as_mut().map(|lanes| lanes.drop_waiting()).unwrap_or_default();
+        [ordered, lanes].into_iter().collect()
     }
 
     /// The time for handlers to finish is over. Returns what is dropped.
@@ -242,7 +277,15 @@ impl Mailbox {
 
     /// Whether no handler runs and no event waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.running == 0 && self.events.is_empty()
+        !self.is_running() && !self.is_waiting()
+    }
+
+    fn is_running(&self) -> bool {
+        self.running > 0 || self.lanes.as_ref().is_some_and(|lanes| lanes.is_running())
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.events.is_empty() || self.lanes.as_ref().is_some_and(|lanes| lanes.is_waiting())
     }
 
     /// Whether the caller is to take jobs until there are none.
@@ -261,16 +304,19 @@ impl Mailbox {
         if !matches!(self.stage, Stage::Open | Stage::Leaving) || self.disconnect_taken {
             return None;
         }
+        if let Some(event) = self.next_of_lanes(max) {
+            return Some(event);
+        }
         if self.running < max
-            && let Some(event) = self.events.pop_front()
+            && let Some(waiting) = self.events.pop_front()
         {
             if self.events.is_empty() && self.events.capacity() > 8 {
                 self.events = VecDeque::new();
             }
             self.running += 1;
-            return Some(Job::Event(event));
+            return Some(Job::Event(waiting.event));
         }
-        let waits = self.ending || !self.events.is_empty() || (self.running > 0 && !self.overdue);
+        let waits = self.ending || self.is_waiting() || (self.is_running() && !self.overdue);
         if self.stage == Stage::Leaving && !waits {
             self.disconnect_taken = true;
             return self.reason.map(Job::Disconnect);
@@ -278,9 +324,24 @@ impl Mailbox {
         None
     }
 
+    /// The event of a lane that may run now, unless one of the others may, and came before it.
+    fn next_of_lanes(&mut self, max: usize) -> Option<Job> {
+        let lanes = self.lanes.as_mut()?;
+        let turn = lanes.next_turn()?;
+        let ordered = self.events.front().filter(|_| self.running < max);
+        if ordered.is_some_and(|waiting| waiting.turn < turn) {
+            return None;
+        }
+        let (event, lane) = lanes.take_next()?;
+        Some(Job::InLane(Box::new(event), lane))
+    }
+
     /// An event's handler is done; returns whether the event was kept for it.
-    pub(crate) fn done(&mut self, visit: Option<Visit>) -> bool {
-        self.running -= 1;
+    pub(crate) fn done(&mut self, visit: Option<Visit>, lane: Option<&Arc<Lane>>) -> bool {
+        match (lane, &mut self.lanes) {
+            (Some(lane), Some(lanes)) => lanes.done(lane),
+            _ => self.running -= 1,
+        }
         !(visit == Some(self.visit) && std::mem::take(&mut self.visiting))
     }
 }
@@ -293,6 +354,15 @@ mod tests {
         QueuedEvent { name: name.into(), args: RawArgs::empty(), ack: None }
     }
 
+    /// As the owner does.
+    fn admit(mailbox: &mut Mailbox, name: &'static str, lane: Option<&Arc<Lane>>, max: usize) -> Admitted {
+        let admitted = mailbox.admit(lane, max);
+        if let Admitted::Later = admitted {
+            mailbox.queue(event(name), lane);
+        }
+        admitted
+    }
+
     fn accept(mailbox: &mut Mailbox) {
         assert_eq!(mailbox.accept(), Accepted::Open);
         assert!(!mailbox.begin_pumping() && mailbox.told().is_none());
@@ -302,6 +372,7 @@ mod tests {
     fn name(job: Option<Job>) -> String {
         match job {
             Some(Job::Event(event)) => event.name.to_string(),
+            Some(Job::InLane(event, _)) => event.name.to_string(),
             Some(Job::Disconnect(reason)) => reason.to_string(),
             None => "nothing".into(),
         }
@@ -310,13 +381,13 @@ mod tests {
     #[test]
     fn events_wait_for_acceptance_and_run_one_after_another() {
         let mut mailbox = Mailbox::new();
-        mailbox.admit(event("a"), 1);
-        mailbox.admit(event("b"), 1);
+        admit(&mut mailbox, "a", None, 1);
+        admit(&mut mailbox, "b", None, 1);
         assert_eq!(name(mailbox.next(1)), "nothing");
         accept(&mut mailbox);
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
-        mailbox.done(None);
+        mailbox.done(None, None);
         assert_eq!(name(mailbox.next(1)), "b");
     }
 
@@ -325,7 +396,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
         for name in ["a", "b", "c"] {
-            mailbox.admit(event(name), 2);
+            admit(&mut mailbox, name, None, 2);
         }
         assert_eq!(name(mailbox.next(2)), "a");
         assert_eq!(name(mailbox.next(2)), "b");
@@ -336,14 +407,14 @@ mod tests {
     fn the_disconnect_comes_last_and_once() {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
-        mailbox.admit(event("a"), 1);
+        admit(&mut mailbox, "a", None, 1);
         assert!(mailbox.leave(DisconnectReason::PingTimeout));
         assert!(!mailbox.leave(DisconnectReason::TransportClose));
-        assert!(matches!(mailbox.admit(event("late"), 1), Admitted::Never));
+        assert!(matches!(admit(&mut mailbox, "late", None, 1), Admitted::Never));
         mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "a");
         assert_eq!(name(mailbox.next(1)), "nothing");
-        mailbox.done(None);
+        mailbox.done(None, None);
         assert_eq!(name(mailbox.next(1)), "ping timeout");
         assert_eq!(name(mailbox.next(1)), "nothing");
     }
@@ -352,14 +423,84 @@ mod tests {
     fn a_handler_that_never_returns_does_not_hold_up_the_end_for_ever() {
         let mut mailbox = Mailbox::new();
         mailbox.accept();
-        mailbox.admit(event("stuck"), 1);
-        mailbox.admit(event("waits"), 1);
+        admit(&mut mailbox, "stuck", None, 1);
+        admit(&mut mailbox, "waits", None, 1);
         mailbox.next(1);
         mailbox.leave(DisconnectReason::TransportClose);
         mailbox.may_end();
         assert_eq!(name(mailbox.next(1)), "nothing");
         assert_eq!(mailbox.give_up_waiting().events, 1);
         assert_eq!(name(mailbox.next(1)), "transport close");
+    }
+
+    #[test]
+    fn a_lane_neither_waits_for_other_events_nor_holds_them_up() {
+        let mut mailbox = Mailbox::new();
+        let (pair, single) = (Lane::new(2), Lane::new(1));
+        mailbox.accept();
+        let mut take = |name, lane: Option<&Arc<Lane>>| admit(&mut mailbox, name, lane, 1);
+        take("a", None);
+        take("p1", Some(&pair));
+        take("b", None);
+        take("s1", Some(&single));
+        for name in ["p2", "p3"] {
+            take(name, Some(&pair));
+        }
+        take("s2", Some(&single));
+        // Those that may begin do so in the order they came.
+        for expected in ["a", "p1", "s1", "p2", "nothing"] {
+            assert_eq!(name(mailbox.next(1)), expected);
+        }
+        mailbox.done(None, Some(&pair));
+        assert_eq!(name(mailbox.next(1)), "p3");
+        mailbox.done(None, None);
+        assert_eq!(name(mailbox.next(1)), "b");
+        mailbox.done(None, Some(&single));
+        assert_eq!(name(mailbox.next(1)), "s2");
+        assert_eq!(name(mailbox.next(1)), "nothing");
+    }
+
+    #[test]
+    fn the_disconnect_comes_after_the_lanes_too() {
+        let lane = Lane::new(1);
+        let mut mailbox = Mailbox::new();
+        mailbox.accept();
+        for name in ["one", "two"] {
+            admit(&mut mailbox, name, Some(&lane), 1);
+        }
+        assert_eq!(name(mailbox.next(1)), "one");
+        mailbox.leave(DisconnectReason::TransportClose);
+        assert!(mailbox.may_end() && !mailbox.is_idle());
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        mailbox.done(None, Some(&lane));
+        assert_eq!(name(mailbox.next(1)), "two");
+        assert_eq!(name(mailbox.next(1)), "nothing");
+        mailbox.done(None, Some(&lane));
+        assert!(mailbox.is_idle());
+        assert_eq!(name(mailbox.next(1)), "transport close");
+    }
+
+    #[test]
+    fn what_waits_in_lanes_is_dropped_and_counted_when_the_time_is_over() {
+        let lane = Lane::new(1);
+        let mut mailbox = Mailbox::new();
+        mailbox.accept();
+        for name in ["stuck", "waits", "too"] {
+            admit(&mut mailbox, name, Some(&lane), 1);
+        }
+        admit(&mut mailbox, "stuck too", None, 1);
+        admit(&mut mailbox, "waits too", None, 1);
+        assert_eq!(name(mailbox.next(1)), "stuck");
+        assert_eq!(name(mailbox.next(1)), "stuck too");
+        mailbox.leave(DisconnectReason::TransportClose);
+        mailbox.may_end();
+        let dropped = mailbox.give_up_waiting();
+        assert_eq!(dropped, Load { events: 3, bytes: "waits".len() + "too".len() + "waits too".len() });
+        assert_eq!(name(mailbox.next(1)), "transport close");
+        // They may come back later still.
+        mailbox.done(None, Some(&lane));
+        mailbox.done(None, None);
+        assert!(mailbox.is_idle());
     }
 
     #[test]

@@ -156,7 +156,8 @@ impl fmt::Debug for Accept {
     }
 }
 
-/// How the events of one socket are handled.
+/// How the events of one socket are handled: all of a [namespace](crate::Namespace::concurrency), or those of one
+/// [handler](crate::EventHandlerExt::concurrency).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Concurrency {

@@ -9,12 +9,27 @@ use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
 use crate::handler::{ConnectFn, DisconnectFn, ErrorFn};
 use crate::handlers::{EventEntry, Table};
+use crate::lanes::Lane;
 use crate::reason::DisconnectReason;
 use crate::reply::Reply;
-use crate::socket::Socket;
+use crate::socket::{Socket, SocketInner};
 use crate::task::{self, BoxFuture};
 
 pub(crate) struct Router;
+
+/// The handler of an event: the namespace's own or its fallback, else the same of all namespaces, else that of the value
+/// that was registered. The table of all namespaces is looked at, and put into `any`, only if that is needed.
+macro_rules! handler_of {
+    ($event:expr, $own:ident, $any:ident, $core:ident) => {
+        match $own.event($event) {
+            Some(handler) => Some(handler),
+            None => {
+                $any = $core.any_namespace.table();
+                $any.event($event).or_else(|| class(&$own, &$any)?.event($event))
+            }
+        }
+    };
+}
 
 impl Dispatcher for Router {
     fn connect(&self, request: ConnectRequest, responder: ConnectResponder) {
@@ -55,19 +70,11 @@ impl Dispatcher for Router {
         let (context, completion) = EventContext::new(event);
         let socket = context.socket().clone();
         let core = &socket.0.core;
-        // The namespace's own handler of the event or its fallback, else the same of all namespaces, else that of the
-        // value that was registered.
         let namespace = &socket.0.namespace;
         let handlers = namespace.handlers();
         let own = handlers.table();
         let any;
-        let handler = match own.event(context.event()) {
-            Some(handler) => Some(handler),
-            None => {
-                any = core.any_namespace.table();
-                any.event(context.event()).or_else(|| class(&own, &any)?.event(context.event()))
-            }
-        };
+        let handler = handler_of!(context.event(), own, any, core);
         let layered = core.defaults.is_layered()
             || handlers.is_layered()
             || namespace.handlers.is_layered()
@@ -160,6 +167,17 @@ fn leave(
             }
         },
     );
+}
+
+/// The lane of an event, if its handler has one.
+pub(crate) fn lane(socket: &SocketInner, event: &str) -> Option<Arc<Lane>> {
+    let (core, handlers) = (&socket.core, socket.namespace.handlers());
+    if !handlers.is_laned() && !core.any_namespace.is_laned() {
+        return None;
+    }
+    let own = handlers.table();
+    let any;
+    handler_of!(event, own, any, core)?.settings.lane.clone()
 }
 
 /// Runs the handler of an event in the layers around it. There may be layers without a handler.

@@ -7,6 +7,8 @@ use crate::error::Error;
 use crate::event_layer::{EventLayer, Layers};
 use crate::extract::EventContext;
 use crate::handler::EventHandler;
+use crate::lanes::Lane;
+use crate::options::Concurrency;
 use crate::reply::Reply;
 use crate::task::BoxFuture;
 
@@ -28,6 +30,27 @@ pub trait EventHandlerExt<M>: EventHandler<M> + Sized {
     /// Puts a layer around the handler, inside those that it has already. See [`EventLayer`].
     fn layer(self, layer: impl EventLayer) -> Configured<Self> {
         Configured::new(self).layer(layer)
+    }
+
+    /// Lets the events of this handler go beside the others of their socket: they wait neither for those that came before
+    /// nor do those that come after wait for them. Of one socket, up to so many of them are handled at a time, and begin in
+    /// the order they came; [`Concurrency::Ordered`] is one at a time. More than that wait, and count as events that
+    /// [wait](crate::Builder::max_pending_events).
+    ///
+    /// Without this, events are handled as [`Namespace::concurrency`](crate::Namespace::concurrency) says for all. The
+    /// disconnect handler comes after both.
+    ///
+    /// ```
+    /// use wirebird::{Concurrency, EventHandlerExt, Server, extract::Data};
+    ///
+    /// async fn search(Data(words): Data<String>) -> Vec<String> {
+    ///     vec![words] // takes long, but the chat goes on meanwhile
+    /// }
+    ///
+    /// Server::new().on("search", search.concurrency(Concurrency::Concurrent(3)));
+    /// ```
+    fn concurrency(self, concurrency: Concurrency) -> Configured<Self> {
+        Configured::new(self).concurrency(concurrency)
     }
 
     /// Makes arguments that the handler does not take an error: see
@@ -52,6 +75,8 @@ pub struct Configured<H> {
 #[derive(Default)]
 pub struct Settings {
     pub(crate) layers: Layers,
+    /// The lane of its events, if they do not go with the others of their socket.
+    pub(crate) lane: Option<Arc<Lane>>,
 }
 
 impl<H> Configured<H> {
@@ -65,6 +90,12 @@ impl<H> Configured<H> {
     /// As [`EventHandlerExt::layer`].
     pub fn layer(mut self, layer: impl EventLayer) -> Self {
         self.settings.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// As [`EventHandlerExt::concurrency`].
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.settings.lane = Some(Lane::new(concurrency.max()));
         self
     }
 

@@ -11,8 +11,10 @@ use crate::dispatch::{AckSender, Completion, IncomingEvent, Work};
 use crate::error::{AckError, EmitError};
 use crate::guard;
 use crate::guard::clipped;
+use crate::lanes::Lane;
 use crate::listeners::Listeners;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
+use crate::router;
 
 /// The timer token of owed acknowledgements.
 pub(super) const ACKS: u64 = 0;
@@ -32,28 +34,33 @@ impl SocketInner {
             "event received"
         );
         let load = event.load();
-        let admitted = {
-            let mut mailbox = self.mailbox.lock();
-            let admitted = mailbox.admit(event, self.namespace.concurrency());
-            if let Admitted::Queued = admitted {
-                self.client.count(&self.core, load);
-            }
-            admitted
-        };
-        match admitted {
-            Admitted::Now(event, visit) => {
-                self.dispatch(event, load, Some(visit));
+        let lane = router::lane(self, &event.name);
+        let mut mailbox = self.mailbox.lock();
+        match mailbox.admit(lane.as_ref(), self.namespace.concurrency()) {
+            Admitted::Now(visit) => {
+                drop(mailbox);
+                self.dispatch(event, load, Some(visit), lane);
                 self.settle(visit, load);
             }
-            Admitted::Queued => {
+            Admitted::Later => {
+                mailbox.queue(event, lane.as_ref());
+                self.client.count(&self.core, load);
+                drop(mailbox);
                 self.client.restrain(&self.core);
                 self.pump();
             }
-            Admitted::Never => {}
+            // Without the lock: what is dropped may be the last of a large buffer.
+            Admitted::Never => drop(mailbox),
         }
     }
 
-    fn dispatch(self: &Arc<Self>, event: QueuedEvent, load: Load, visit: Option<Visit>) {
+    fn dispatch(
+        self: &Arc<Self>,
+        event: QueuedEvent,
+        load: Load,
+        visit: Option<Visit>,
+        lane: Option<Arc<Lane>>,
+    ) {
         if self.namespace.is_heard(Listeners::hear_incoming) {
             self.tell_incoming(&event);
         }
@@ -61,7 +68,7 @@ impl SocketInner {
             name: event.name,
             args: event.args,
             ack: AckSender::new(self.clone(), event.ack),
-            completion: Completion::new(self.clone(), Work::Event(load, visit)),
+            completion: Completion::new(self.clone(), Work::Event(load.bytes, visit, lane)),
             socket: Socket(self.clone()),
         };
         self.namespace.dispatch(&self.core, "event", |dispatcher| dispatcher.event(incoming));
@@ -105,7 +112,11 @@ impl SocketInner {
             match job {
                 Job::Event(event) => {
                     let load = event.load();
-                    self.dispatch(event, load, None);
+                    self.dispatch(event, load, None, None);
+                }
+                Job::InLane(event, lane) => {
+                    let load = event.load();
+                    self.dispatch(*event, load, None, Some(lane));
                 }
                 Job::Disconnect(reason) => {
                     let (socket, completion) =
@@ -119,10 +130,10 @@ impl SocketInner {
         }
     }
 
-    pub(crate) fn event_done(self: &Arc<Self>, load: Load, visit: Option<Visit>) {
+    pub(crate) fn event_done(self: &Arc<Self>, load: Load, visit: Option<Visit>, lane: Option<&Arc<Lane>>) {
         let (kept, next) = {
             let mut mailbox = self.mailbox.lock();
-            let kept = mailbox.done(visit);
+            let kept = mailbox.done(visit, lane);
             let next =
                 if mailbox.begin_pumping() { mailbox.next(self.namespace.concurrency()) } else { None };
             (kept, next)
