@@ -33,6 +33,11 @@ suites() {
     suite js-msgpack-lifecycle msgpack js lifecycle msgpack
     suite nginx-events nginx js connect events rooms
     suite nginx-lifecycle nginx js lifecycle wire ../../nginx/nginx
+    suite js-deflate direct js deflate events
+    suite js-takeover direct js deflate events
+    suite nginx-deflate nginx js deflate
+    suite python-deflate direct python latest test_deflate.py
+    suite python-takeover direct python latest test_deflate.py
     suite python-latest direct python latest
     suite python-5.12 direct python 5.12
     suite python-msgpack msgpack python latest
@@ -74,10 +79,11 @@ system_packages() {
     local missing=()
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
     command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
-    if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack; then
+    if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack ||
+        wanted python-deflate || wanted python-takeover; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
-    if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-load; then
+    if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-deflate || wanted nginx-load; then
         PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
     fi
     if { wanted browser || wanted webtransport || wanted old-jsonp; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
@@ -211,7 +217,7 @@ js() {
 
 python() {
     cd "$here/python"
-    WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-$1/bin/python" -m pytest
+    WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-$1/bin/python" -m pytest "${@:2}"
 }
 
 browser() {
@@ -241,6 +247,10 @@ suite() { # NAME direct|nginx|msgpack|old|demo|webtransport COMMAND...
         began=$SECONDS
         # Under load a pong may well take its time.
         case $name in *-load) export INTEROP_PING_TIMEOUT_MS=20000 ;; esac
+        case $name in
+        *-deflate) export INTEROP_DEFLATE=alone ;;
+        *-takeover) export INTEROP_DEFLATE=takeover ;;
+        esac
         case $way in
         demo) start "$work/$name/server" "$demo_server" ;;
         msgpack)
@@ -311,7 +321,9 @@ mkdir -p "$state"
 system_packages
 js_packages
 if wanted old-clients || wanted old-jsonp; then old_packages; fi
-if wanted python-latest || wanted python-msgpack; then python_packages latest requirements.txt; fi
+if wanted python-latest || wanted python-msgpack || wanted python-deflate || wanted python-takeover; then
+    python_packages latest requirements.txt
+fi
 if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 requirements-5.12.txt; fi
 if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi

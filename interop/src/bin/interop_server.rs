@@ -10,7 +10,7 @@ use wirebird::engine::CloseReason;
 use wirebird::extract::{Args, Auth, Data, EventContext, EventName, State};
 use wirebird::parser::MsgPack;
 use wirebird::{AckError, ConnectError, DisconnectReason, EmitError, Error, Handshake, RawArgs, RoomError};
-use wirebird::{AckSender, Date, Server, Socket, Value};
+use wirebird::{AckSender, Builder, Date, Deflate, Server, Socket, Value};
 
 /// The last disconnects: id and reason.
 type Disconnects = Arc<Mutex<VecDeque<(String, &'static str)>>>;
@@ -40,7 +40,7 @@ fn server() -> Server {
     };
     // Older clients, in the suites that are about them.
     let old = std::env::args().any(|arg| arg == "--old");
-    let io = builder
+    let io = compressing(builder)
         .allow_eio3(old)
         .jsonp(old)
         .ping_interval(Duration::from_secs(1))
@@ -70,6 +70,10 @@ fn server() -> Server {
     });
     io.on("a day later", async |Data(date): Data<Date>| Date::from_millis(date.millis() + 86_400_000));
     io.on("text", async |Data(text): Data<String>| text);
+    io.on("plain", async |socket: Socket, args: RawArgs| {
+        socket.compress(false).emit_raw("plain", &args)?;
+        Ok::<_, EmitError>(())
+    });
     rooms(&io);
     asking(&io);
     trouble(&io);
@@ -103,6 +107,17 @@ fn server() -> Server {
         tracing::info!(%error, event = context.event(), "a handler failed");
     });
     io
+}
+
+/// Compression of WebSocket messages, as a suite asks for it.
+fn compressing(builder: Builder) -> Builder {
+    let deflate = Deflate::default().threshold(100);
+    match std::env::var("INTEROP_DEFLATE").as_deref() {
+        Ok("alone") => builder.per_message_deflate(deflate),
+        Ok("takeover") => builder
+            .per_message_deflate(deflate.server_no_context_takeover(false).client_no_context_takeover(false)),
+        _ => builder,
+    }
 }
 
 /// Short, so that late pongs are noticed within a test; tests that keep the whole machine busy ask for more.

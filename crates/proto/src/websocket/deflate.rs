@@ -101,42 +101,47 @@ impl Deflater {
     /// Otherwise nothing is appended, and the message is to be sent as it is.
     pub fn deflate(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let done = with_states(|states| {
-            let state = match &mut states.deflate {
-                Some((level, bits, state)) if *level == self.level && *bits == self.bits => {
-                    state.reset();
-                    state
-                }
-                other => {
-                    let new = Compress::new_with_window_bits(self.level, false, self.bits);
-                    &mut other.insert((self.level, self.bits, new)).2
-                }
-            };
-            let known = &self.history.bytes;
-            // The dictionary of a state that was reset cannot be refused.
-            (known.is_empty() || state.set_dictionary(known).is_ok()) && deflate(state, message, out)
-        });
-        if done {
+        let flushed = with_states(|states| self.flushed(&mut states.deflate, message, out));
+        let smaller = flushed && out.len() - TRAILER.len() < start + message.len();
+        if smaller {
+            out.truncate(out.len() - TRAILER.len());
             self.history.push(message);
         } else {
             out.truncate(start);
         }
-        done
+        smaller
     }
-}
 
-/// As long as what comes out is smaller than what goes in.
-fn deflate(state: &mut Compress, message: &[u8], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    // With room for the trailer. What fills all of that is not smaller.
-    let room = start + message.len() + TRAILER.len();
-    out.reserve_exact(room - start);
-    let flushed = state.compress_vec(message, out, FlushCompress::Sync);
-    if !matches!(flushed, Ok(Status::Ok)) || state.total_in() != message.len() as u64 || out.len() >= room {
-        return false;
+    /// Appends the compressed form with its trailer; returns whether there was room for all of it.
+    fn flushed(
+        &self,
+        kept: &mut Option<(Compression, u8, Compress)>,
+        message: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let mut state = match kept.take() {
+            Some((level, bits, mut state)) if level == self.level && bits == self.bits => {
+                state.reset();
+                state
+            }
+            _ => Compress::new_with_window_bits(self.level, false, self.bits),
+        };
+        let known = &self.history.bytes;
+        if !known.is_empty() && state.set_dictionary(known).is_err() {
+            return false;
+        }
+        // What cannot be compressed may take 9 bits a byte; and one byte more shows that nothing is left to come out.
+        let room = out.len() + message.len() + message.len() / 8 + 64;
+        out.reserve_exact(room - out.len());
+        let status = state.compress_vec(message, out, FlushCompress::Sync);
+        let whole = matches!(status, Ok(Status::Ok)) && state.total_in() == message.len() as u64;
+        let flushed = whole && out.len() < room && out.ends_with(TRAILER);
+        if flushed {
+            // A state with something left in it would not be clean after a reset (zlib-rs 0.6).
+            *kept = Some((self.level, self.bits, state));
+        }
+        flushed
     }
-    out.truncate(out.len() - TRAILER.len());
-    true
 }
 
 /// Decompresses the messages of one connection.
@@ -304,6 +309,28 @@ mod tests {
         }
         assert!(Deflater::new(9, 15).deflate(&[b'a'; 100], &mut out));
         assert_eq!(inflate(&out[6..]), Ok(vec![b'a'; 100]));
+    }
+
+    /// What was tried in vain must not be felt by the next message.
+    #[test]
+    fn noise_leaves_the_state_clean() {
+        let mut seed = 7u64;
+        let noise: Vec<u8> = (0..300_000)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 40) as u8
+            })
+            .collect();
+        for level in [1, 2, 6] {
+            for len in [100_000, 1000, 300_000, 65_536] {
+                for _ in 0..3 {
+                    assert!(!Deflater::new(level, 15).deflate(&noise[..len], &mut Vec::new()));
+                }
+                let text = "some text, ".repeat(2000);
+                let compressed = deflated(&mut Deflater::new(level, 15), text.as_bytes());
+                assert_eq!(inflate(&compressed), Ok(text.into_bytes()));
+            }
+        }
     }
 
     /// A thousand times as much as came in: refused as soon as it is over the limit, which is all that is allocated.
