@@ -1,5 +1,6 @@
 //! The outbound queue of one session: packets in emit order, drained by whichever transport is current.
 
+mod compressed;
 mod items;
 mod payload;
 
@@ -9,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::config::{Overflow, SendQueue};
 use crate::message::Outgoing;
+pub(crate) use compressed::Compressed;
 use items::Items;
 pub(crate) use payload::Payload;
 
@@ -28,14 +30,8 @@ pub(crate) enum Item {
     Message {
         message: Outgoing,
         volatile: bool,
-        /// The window of the compressed frames that go out instead of the plain ones; 0 for the plain ones.
-        window: u8,
     },
-    /// Frames compressed for this client alone, which build on those before: they go out, or the session ends.
-    Compressed {
-        frames: Box<[u8]>,
-        packets: u32,
-    },
+    Compressed(Box<Compressed>),
     Ping,
     /// The answer to a ping, in protocol 3.
     Pong,
@@ -78,9 +74,8 @@ pub(crate) struct Queue {
 impl Item {
     fn wire(&self) -> [&[u8]; 2] {
         match self {
-            Self::Message { message, window: 0, .. } | Self::Open(message) => message.wire(),
-            Self::Message { message, window, .. } => [message.deflated(*window), &[]],
-            Self::Compressed { frames, .. } => [frames, &[]],
+            Self::Message { message, .. } | Self::Open(message) => message.wire(),
+            Self::Compressed(message) => [message.wire(), &[]],
             Self::Ping => [PING_FRAME, &[]],
             Self::Pong => [PONG_FRAME, &[]],
             Self::Control(bytes) | Self::Answer(bytes) => [bytes, &[]],
@@ -89,9 +84,8 @@ impl Item {
 
     fn wire_len(&self) -> usize {
         match self {
-            Self::Message { message, window: 0, .. } | Self::Open(message) => message.wire_len(),
-            Self::Message { message, window, .. } => message.deflated(*window).len(),
-            Self::Compressed { frames, .. } => frames.len(),
+            Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
+            Self::Compressed(message) => message.wire_len(),
             Self::Ping => PING_FRAME.len(),
             Self::Pong => PONG_FRAME.len(),
             Self::Control(bytes) | Self::Answer(bytes) => bytes.len(),
@@ -101,8 +95,16 @@ impl Item {
     fn packets(&self) -> usize {
         match self {
             Self::Message { message, .. } => message.packets(),
-            Self::Compressed { packets, .. } => *packets as usize,
+            Self::Compressed(message) => message.packets(),
             _ => 1,
+        }
+    }
+
+    fn is_volatile(&self) -> bool {
+        match self {
+            Self::Message { volatile, .. } => *volatile,
+            Self::Compressed(message) => message.is_volatile(),
+            _ => false,
         }
     }
 }
@@ -196,13 +198,8 @@ impl Queue {
     fn drop_oldest_volatile(&mut self) -> bool {
         // The first item may be half written; it stays.
         let begun = usize::from(self.offset > 0);
-        let found = self
-            .items
-            .iter()
-            .enumerate()
-            .skip(begun)
-            .find(|(_, item)| matches!(item, Item::Message { volatile: true, .. }))
-            .map(|(at, _)| at);
+        let found =
+            self.items.iter().enumerate().skip(begun).find(|(_, item)| item.is_volatile()).map(|(at, _)| at);
         let Some(item) = found.and_then(|at| self.items.remove(at)) else { return false };
         self.uncount(&item);
         true
@@ -273,7 +270,7 @@ impl Queue {
             match item {
                 Item::Ping => frames.push(Frame::Text("2".into())),
                 Item::Pong => frames.push(Frame::Text("3".into())),
-                Item::Control(_) | Item::Answer(_) | Item::Compressed { .. } => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     let lead = lead.concat();
@@ -303,7 +300,7 @@ impl Queue {
             match item {
                 Item::Ping => body.push_text(b'2', &[]),
                 Item::Pong => body.push_text(b'3', &[]),
-                Item::Control(_) | Item::Answer(_) | Item::Compressed { .. } => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     compressible |= message.is_compressible();
                     let (lead, is_text) = message.lead();
@@ -363,7 +360,7 @@ mod tests {
             limits: &SendQueue,
         ) -> Result<usize, Full> {
             let dropped = self.make_room(&message, limits)?;
-            self.push(Item::Message { message, volatile, window: 0 });
+            self.push(Item::Message { message, volatile });
             Ok(dropped)
         }
     }

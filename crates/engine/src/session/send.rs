@@ -190,8 +190,12 @@ impl Session {
         let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
         match core.queue.make_room(&message, limits) {
             Ok(dropped) => {
-                let item = self.compressed(core, &message, volatile);
-                core.queue.push(item.unwrap_or(Item::Message { message, volatile, window }));
+                let item = if window == 0 {
+                    Item::Message { message, volatile }
+                } else {
+                    self.compressed(core, message, volatile, window)
+                };
+                core.queue.push(item);
                 self.shared.count_dropped(dropped);
                 (after, Ok(()))
             }
