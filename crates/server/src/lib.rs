@@ -99,9 +99,10 @@
 //! # How handlers run
 //!
 //! A handler's future is polled in place, in the task of the connection: one that does not wait costs no task. One that
-//! waits becomes a task of its own, and the events behind it wait for it (or do not: [`Namespace::concurrency`], [`EventHandlerExt::concurrency`]).
-//! Heartbeats, acknowledgements and other clients never wait for a handler. One that *blocks* its thread holds that
-//! worker of the runtime; use `tokio::task::spawn_blocking` for such work.
+//! waits becomes a task of its own, and the events behind it wait for it (or do not: [`Namespace::concurrency`],
+//! [`EventHandlerExt::concurrency`]). Heartbeats, acknowledgements and other clients never wait for a handler. One that
+//! *blocks* its thread holds that worker of the runtime: make a handler of a function that blocks with [`blocking()`], or
+//! use `tokio::task::spawn_blocking`.
 //!
 //! Closures can be handlers as long as their futures borrow nothing from them: `async |…|` closures that capture nothing
 //! are fine, others clone what they need first: `move |socket: Socket| { let db = db.clone(); async move { … } }`. Values
@@ -116,6 +117,7 @@
 mod ack;
 mod acks;
 mod adapter;
+mod blocking;
 mod builder;
 mod class;
 mod client;
@@ -165,6 +167,7 @@ pub mod testing;
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
 pub use adapter::{AckRequest, Adapter, Local, MemoryCluster, Operation, ReplyTo, Target};
+pub use blocking::{Blocking, blocking};
 pub use builder::Builder;
 pub use class::{HandlerSet, NamespaceHandlers};
 pub use dispatch::{
