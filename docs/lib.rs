@@ -27,6 +27,7 @@ chapters! {
     background_tasks "src/background-tasks.md"
     broadcasting "src/broadcasting.md"
     catch_all "src/catch-all.md"
+    compatibility "src/compatibility.md"
     compression "src/compression.md"
     concurrency "src/concurrency.md"
     connections "src/connections.md"

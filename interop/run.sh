@@ -46,6 +46,7 @@ suites() {
     suite webtransport webtransport browser webtransport
     suite old-clients old js ../old/old
     suite old-jsonp old browser jsonp
+    suite old-python old old_python
     alone
     suite js-load direct js load
     suite nginx-load nginx js load
@@ -79,8 +80,12 @@ system_packages() {
     local missing=()
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
     command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
+<<<<<<< HEAD
     if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack ||
         wanted python-deflate || wanted python-takeover; then
+=======
+    if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack || wanted old-python; then
+>>>>>>> ce821eb (Which clients: a chapter, an example, python-socketio 4.6 among those that are tried)
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-deflate || wanted nginx-load; then
@@ -220,6 +225,11 @@ python() {
     WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-$1/bin/python" -m pytest "${@:2}"
 }
 
+old_python() {
+    cd "$here/python/old"
+    WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-4.6/bin/python" -m pytest
+}
+
 browser() {
     cd "$here/browser"
     WIREBIRD_URL=$address WIREBIRD_DEMO_URL=$address/ WIREBIRD_SHOTS=${WIREBIRD_SHOTS:-$state/shots} \
@@ -325,6 +335,7 @@ if wanted python-latest || wanted python-msgpack || wanted python-deflate || wan
     python_packages latest requirements.txt
 fi
 if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 requirements-5.12.txt; fi
+if wanted old-python; then python_packages 4.6 requirements-4.6.txt; fi
 if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi

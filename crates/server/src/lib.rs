@@ -91,6 +91,7 @@
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
+//! | let JavaScript clients 1.x and 2.x in, or pages that poll by script tags | [`Builder::allow_eio3`], [`Builder::jsonp`] |
 //! | speak another format than JSON on the wire | [`parser`], [`Builder::parser`] |
 //! | run several servers as one, and let them talk | [`Adapter`], [`Namespace::server_side_emit`] |
 //! | test an application | [`testing::TestClient`] |
