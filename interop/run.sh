@@ -80,12 +80,8 @@ system_packages() {
     local missing=()
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
     command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
-<<<<<<< HEAD
     if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack ||
-        wanted python-deflate || wanted python-takeover; then
-=======
-    if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack || wanted old-python; then
->>>>>>> ce821eb (Which clients: a chapter, an example, python-socketio 4.6 among those that are tried)
+        wanted python-deflate || wanted python-takeover || wanted old-python; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-deflate || wanted nginx-load; then
