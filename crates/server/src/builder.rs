@@ -19,6 +19,7 @@ use crate::core::Core;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::options::{Accept, Concurrency, Options};
 use crate::parser::Parser;
+use crate::recovery::Recovery;
 use crate::server::Server;
 
 /// Makes a [`Server`]. Every option has a default; where Node's server has one, it is the same.
@@ -470,6 +471,21 @@ impl Builder {
     /// The largest `auth` payload that a client may connect with, in bytes. Default 64 KiB.
     pub fn max_auth(mut self, bytes: usize) -> Self {
         self.options.max_auth = bytes;
+        self
+    }
+
+    /// Lets clients that were cut off come back for a while as the same sockets: with their ids, rooms and values of
+    /// their sessions, and with the events that they missed, each once and in order. Default off.
+    ///
+    /// The official clients from 4.6 on take part by themselves; others are connected anew as ever. Disconnect handlers run
+    /// when a client is cut off, and connect handlers when it is back: [`Socket::recovered`](crate::Socket::recovered)
+    /// tells that. Events get one more argument, their offset, as the protocol says. Volatile events and those that ask for
+    /// an acknowledgement are not sent again. A client comes back to the server that it was connected to.
+    ///
+    /// # Errors
+    /// A duration or a limit of zero.
+    pub fn connection_state_recovery(mut self, recovery: Recovery) -> Self {
+        self.options.recovery = Some(recovery);
         self
     }
 

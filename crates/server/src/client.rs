@@ -17,7 +17,6 @@ use crate::guard;
 use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::mailbox::{Load, QueuedEvent};
-use crate::namespace::NamespaceInner;
 use crate::old;
 use crate::options::millis;
 use crate::parser::{self, Incoming};
@@ -195,23 +194,24 @@ impl Client {
                 return refuse(ConnectError::new(message));
             }
         };
-        let Ok(id) = session.engine().config().ids.generate() else {
-            return refuse(ConnectError::rejected());
+        let (Some(core), Some(me)) = (self.core.upgrade(), self.me.upgrade()) else { return };
+        let new =
+            |id| SocketInner::new(id, core.clone(), namespace.clone(), session.clone(), me, auth.clone());
+        let socket = match core.recoveries.as_ref().filter(|_| !old::is_old(session)) {
+            Some(recoveries) => recoveries.enter(session, &namespace.name, auth.as_deref(), new),
+            None => session.engine().config().ids.generate().ok().map(|id| {
+                let socket = new(SocketId(id));
+                socket.enter();
+                socket
+            }),
         };
-        self.begin(session, namespace, SocketId(id), auth);
+        match socket {
+            Some(socket) => self.begin(session, &core, socket),
+            None => refuse(ConnectError::rejected()),
+        }
     }
 
-    fn begin(
-        &self,
-        session: &Arc<Session>,
-        namespace: Arc<NamespaceInner>,
-        id: SocketId,
-        auth: Option<ByteString>,
-    ) {
-        let (Some(core), Some(me)) = (self.core.upgrade(), self.me.upgrade()) else { return };
-        let socket = SocketInner::new(id, core.clone(), namespace, session.clone(), me, auth);
-        socket.namespace.sockets.insert(id, socket.clone());
-        socket.namespace.rooms.enter(&socket);
+    fn begin(&self, session: &Arc<Session>, core: &Core, socket: Arc<SocketInner>) {
         self.sockets.lock().push(socket.clone());
         if core.options.always_connect {
             socket.open_gate(socket.connect_packet(None));

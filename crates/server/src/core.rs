@@ -31,6 +31,7 @@ use crate::options::Options;
 use crate::packet::Encoded;
 use crate::parser::Parser;
 use crate::questions::Questions;
+use crate::recovery::Recoveries;
 use crate::rooms::Rooms;
 use crate::router::Router;
 use crate::shard::Shards;
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
     /// What waits for handlers of all clients, or for them to end.
     pub(crate) load: LoadCounter,
+    /// What it takes to bring back clients that were cut off, if that is wanted.
+    pub(crate) recoveries: Option<Arc<Recoveries>>,
     /// What other servers have been asked.
     pub(crate) questions: Questions,
     /// What this server is called among others.
@@ -105,6 +108,7 @@ impl Core {
             observer,
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
+            recoveries: options.recovery.clone().map(Recoveries::new),
             questions: Questions::default(),
             server_id: server_id(),
             engine: OnceLock::new(),
@@ -122,6 +126,9 @@ impl Core {
     }
 
     pub(crate) fn set_engine(&self, engine: WeakEngine) {
+        if let Some(recoveries) = &self.recoveries {
+            recoveries.set_engine(engine.clone());
+        }
         let _ = self.engine.set(engine);
     }
 

@@ -24,7 +24,7 @@ use crate::options::millis;
 use crate::packet::Encoded;
 use crate::questions::{Answers, Asked};
 use crate::room::{IntoRooms, Room};
-use crate::shard::{Broadcast, Op};
+use crate::shard::{Begun, Broadcast, Op};
 use crate::socket::{Socket, SocketInner};
 
 /// The sockets of a namespace that something is for: narrowed down step by step, then emitted to, joined to rooms or
@@ -155,6 +155,10 @@ impl Operator {
             self.namespace.core.publish(Operation::Emit { target, event: event.into(), args, ack: None });
         }
         let encoded = encoded.compress(self.compress);
+        if let Some(recoveries) = self.namespace.core.recoveries.as_ref().filter(|_| !self.volatile) {
+            return recoveries
+                .emit(&self.namespace.core, self.target(), encoded, |message| self.enqueue(message));
+        }
         self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
     }
 
@@ -216,20 +220,40 @@ impl Operator {
             }
             return Ok(());
         }
+        for (shard, broadcast) in self.parts(&message) {
+            core.shards.submit(shard, Op::Broadcast(broadcast));
+        }
+        Ok(())
+    }
+
+    /// The part of each shard in a broadcast.
+    fn parts(&self, message: &Outgoing) -> impl Iterator<Item = (usize, Broadcast)> {
+        let core = &self.namespace.core;
         let id = core.next_broadcast();
-        for shard in 0..core.shards.len() {
+        (0..core.shards.len()).filter_map(move |shard| {
             let to = match &self.to {
                 None => SmallVec::from_elem(self.namespace.inner.rooms.everybody(shard), 1),
                 Some(rooms) => self.snapshots(shard, rooms),
             };
             if to.iter().all(Snapshot::is_empty) {
-                continue;
+                return None;
             }
             let except = self.snapshots(shard, &self.except);
-            let broadcast = Broadcast { id, message: message.clone(), volatile: self.volatile, to, except };
-            core.shards.submit(shard, Op::Broadcast(broadcast));
+            let message = message.clone();
+            Some((shard, Broadcast { id, message, volatile: self.volatile, to, except }))
+        })
+    }
+
+    /// As [`Operator::broadcast`], but calls nobody: returns the shards that are to begin.
+    fn enqueue(&self, message: &Outgoing) -> Begun {
+        let core = &self.namespace.core;
+        if let Some(socket) = self.single() {
+            return socket.enqueue(message.clone());
         }
-        Ok(())
+        let parts = self.parts(message);
+        parts
+            .filter_map(|(shard, part)| core.shards.enqueue(shard, Op::Broadcast(part)).then_some(shard))
+            .collect()
     }
 
     /// The only socket that it is for, when it is one by its id.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::LoadLimit;
+use crate::recovery::Recovery;
 use wirebird_engine::{ConfigError, Handshake, Millis, Refusal};
 
 pub(crate) struct Options {
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) max_client: LoadLimit,
     pub(crate) max_total: LoadLimit,
     pub(crate) max_auth: usize,
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) strict_arguments: bool,
     pub(crate) shards: usize,
     pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
@@ -59,6 +61,7 @@ impl Default for Options {
             max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },
             max_total: LoadLimit { events: 1_000_000, bytes: 1 << 30 },
             max_auth: 64 << 10,
+            recovery: None,
             strict_arguments: false,
             on_connection_error: None,
             #[cfg(feature = "static-files")]
@@ -89,6 +92,9 @@ impl Options {
             && let Some(name) = list.iter().find(|name| name.contains([',', '?']) || name.is_empty())
         {
             return Err(ConfigError::new(format!("namespaces: no client can ask for {name:?}")));
+        }
+        if let Some(recovery) = &self.recovery {
+            recovery.validate()?;
         }
         #[cfg(feature = "static-files")]
         if let Some(files) = &self.static_files {

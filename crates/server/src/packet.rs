@@ -145,6 +145,23 @@ impl Encoded {
         id: Option<u64>,
     ) -> Result<Outgoing, EmitError> {
         self.trace(namespace);
+        self.pack(core, namespace, id)
+    }
+
+    /// As an event that has a last argument more, without a word in the log.
+    pub(crate) fn into_event_with(
+        mut self,
+        core: &Core,
+        namespace: &ByteString,
+        offset: &str,
+    ) -> Result<Outgoing, EmitError> {
+        self.text.buffer().extend_from_slice(b",\"");
+        self.text.buffer().extend_from_slice(offset.as_bytes());
+        self.text.buffer().push(b'"');
+        self.pack(core, namespace, None)
+    }
+
+    fn pack(self, core: &Core, namespace: &ByteString, id: Option<u64>) -> Result<Outgoing, EmitError> {
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
             let kind = PacketKind::Event { id, name, args };
@@ -156,7 +173,7 @@ impl Encoded {
     }
 
     /// Says in the log that it goes out.
-    fn trace(&self, namespace: &str) {
+    pub(crate) fn trace(&self, namespace: &str) {
         tracing::trace!(
             target: "wirebird::socketio",
             nsp = %namespace,

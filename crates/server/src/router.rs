@@ -35,7 +35,9 @@ impl Dispatcher for Router {
     fn connect(&self, request: ConnectRequest, responder: ConnectResponder) {
         let socket = request.socket;
         let core = socket.0.core.clone();
-        let before = before_connect(&socket);
+        let checked =
+            socket.recovered() && core.recoveries.as_ref().is_some_and(|r| r.skips_before_connect());
+        let before = if checked { Vec::new() } else { before_connect(&socket) };
         let handler = of_lifecycle(&socket, |table| table.connect.as_ref());
         if before.is_empty() && handler.is_none() {
             return responder.accept();

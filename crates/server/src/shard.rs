@@ -27,6 +27,9 @@ const BATCH: usize = 32;
 /// Deliveries after which a shard lets other tasks of its worker run.
 const SLICE: usize = 256;
 
+/// Shards that have something to do and nobody who does it yet.
+pub(crate) type Begun = SmallVec<[usize; 8]>;
+
 /// What a shard has to do, in order.
 pub(crate) enum Op {
     /// An event for many sockets.
@@ -173,17 +176,24 @@ impl Shards {
     }
 
     pub(crate) fn submit(&self, shard: usize, op: Op) {
-        let shard = &self.shards[shard];
-        let begin = {
-            let mut queue = shard.queue.lock();
-            shard.pending.fetch_add(1, Ordering::AcqRel);
-            shard.pressure.add(&op);
-            queue.ops.push_back(op);
-            !std::mem::replace(&mut queue.active, true)
-        };
-        if !begin {
-            return;
+        if self.enqueue(shard, op) {
+            self.begin(shard);
         }
+    }
+
+    /// Queues an operation and calls nobody. Returns whether the caller is to [begin](Shards::begin).
+    pub(crate) fn enqueue(&self, shard: usize, op: Op) -> bool {
+        let shard = &self.shards[shard];
+        let mut queue = shard.queue.lock();
+        shard.pending.fetch_add(1, Ordering::AcqRel);
+        shard.pressure.add(&op);
+        queue.ops.push_back(op);
+        !std::mem::replace(&mut queue.active, true)
+    }
+
+    /// Has what was queued delivered.
+    pub(crate) fn begin(&self, shard: usize) {
+        let shard = &self.shards[shard];
         if self.runtime.get().is_some() {
             shard.waker.wake();
         } else {

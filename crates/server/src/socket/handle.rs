@@ -17,6 +17,7 @@ use wirebird_proto::value::decode_args;
 use super::{SocketInner, SocketSession};
 use crate::ack::EmitWithAck;
 use crate::acks::AckSink;
+use crate::adapter::Target;
 use crate::error::{EmitError, RoomError};
 use crate::guard;
 use crate::handler::Outcome;
@@ -66,6 +67,12 @@ impl Socket {
     /// Whether it is connected: accepted, and not disconnected since.
     pub fn is_connected(&self) -> bool {
         self.0.is_connected()
+    }
+
+    /// Whether the client was cut off and is back: it has its id, its rooms and its session's values as before, and gets
+    /// what it missed. See [`Builder::connection_state_recovery`](crate::Builder::connection_state_recovery).
+    pub fn recovered(&self) -> bool {
+        self.0.is_recovered()
     }
 
     /// What the client sent along when it connected.
@@ -124,6 +131,10 @@ impl Socket {
 
     fn emit_encoded(&self, encoded: Encoded) -> Result<(), EmitError> {
         self.0.tell_emitted(&encoded);
+        if let Some(recoveries) = &self.0.core.recoveries {
+            let target = Target::rooms(self.0.namespace.name.clone(), vec![self.id().into()]);
+            return recoveries.emit(&self.0.core, target, encoded, |message| self.0.enqueue(message.clone()));
+        }
         match self.0.send(encoded.into_event(&self.0.core, &self.0.namespace.name, None)?) {
             Err(SendError::Full) => Err(EmitError::Full),
             _ => Ok(()),
@@ -230,7 +241,7 @@ impl Socket {
         if let Some(owner) = self.0.namespace.socket(&room) {
             return if owner.id == self.id() { Ok(()) } else { Err(RoomError::Reserved) };
         }
-        let change = self.0.namespace.rooms.join(&self.0, room.clone(), self.0.core.options.max_rooms)?;
+        let change = self.0.join(&room)?;
         if let Some(observer) = self.0.core.observer.as_ref().filter(|_| change != Change::None) {
             if change == Change::Room {
                 guard("observer", || observer.room_created(&self.namespace(), &room));
@@ -244,6 +255,7 @@ impl Socket {
     pub fn leave(&self, room: impl Into<Room>) -> bool {
         let room = room.into();
         let change = self.0.namespace.rooms.leave(&self.0, &room);
+        self.0.note_left(&room);
         self.0.observe_left(&room, change);
         change != Change::None
     }

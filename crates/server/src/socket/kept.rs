@@ -9,6 +9,7 @@ use http::Extensions;
 use tokio::sync::Mutex as AsyncMutex;
 use wirebird_proto::socket_io::RawArgs;
 
+use super::recovery::Recoverable;
 use super::{Socket, SocketInner};
 use crate::error::Error;
 use crate::handler::Outcome;
@@ -26,6 +27,8 @@ pub(crate) struct Kept {
     /// One value that other servers may see.
     pub(super) data: Option<RawArgs>,
     tasks: Option<Arc<Tasks>>,
+    /// What it takes to bring the socket back when it is cut off.
+    pub(super) recovery: Option<Box<Recoverable>>,
 }
 
 impl SocketInner {

@@ -50,9 +50,13 @@ impl SocketInner {
     ) -> Outgoing {
         let json = match extra {
             _ if old::is_old(&self.session) => String::new(),
-            None => format!("{{\"sid\":\"{}\"}}", self.id),
-            Some(mut members) => {
+            None if self.core.recoveries.is_none() => format!("{{\"sid\":\"{}\"}}", self.id),
+            extra => {
+                let mut members = extra.unwrap_or_default();
                 members.insert("sid".into(), self.id.as_str().into());
+                if let Some(pid) = self.private_id() {
+                    members.insert("pid".into(), pid.into());
+                }
                 serde_json::Value::Object(members).to_string()
             }
         };
@@ -83,6 +87,7 @@ impl SocketInner {
             self.observe_end(reason);
             self.begin_end(reason);
         } else {
+            self.watch();
             // In order: an earlier socket of this client and namespace may have its farewell still to come.
             let connect = self.connect_packet(extra);
             guard("delivery", || self.in_order(move |socket| socket.open_gate(connect)));
@@ -167,6 +172,7 @@ impl SocketInner {
 
     /// From now on nothing reaches the client, and nothing is expected of it.
     fn begin_end(self: &Arc<Self>, reason: DisconnectReason) {
+        self.keep_for_recovery(reason);
         // A disconnect handler to come is kept for the client as an event is: coming and going costs it as much.
         self.client.count(&self.core, self.leaving_load());
         self.client.restrain(&self.core);
@@ -293,7 +299,8 @@ impl SocketInner {
     /// Nothing of the socket is left behind.
     fn remove(self: &Arc<Self>) {
         self.leave_rooms();
-        self.namespace.sockets.remove(&self.id);
+        // A socket that was recovered has the same id.
+        self.namespace.sockets.remove_if(&self.id, |_, socket| std::ptr::eq(&**socket, &**self));
         self.fail_acks();
         self.membership.lock().clear();
         self.keep_nothing();

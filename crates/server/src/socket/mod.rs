@@ -4,6 +4,7 @@ mod events;
 mod handle;
 mod kept;
 mod life;
+mod recovery;
 mod send;
 mod session;
 

@@ -9,7 +9,7 @@ use super::{Gate, SocketInner};
 use crate::guard;
 use crate::listeners::{Listeners, Recipients};
 use crate::packet::Encoded;
-use crate::shard::Op;
+use crate::shard::{Begun, Op};
 use crate::socket::Socket;
 
 impl SocketInner {
@@ -21,6 +21,12 @@ impl SocketInner {
         }
         shards.submit(self.shard, Op::Deliver(self.clone(), message));
         Ok(())
+    }
+
+    /// As [`SocketInner::send`], but calls nobody: returns the shard that is to begin.
+    pub(crate) fn enqueue(self: &Arc<Self>, message: Outgoing) -> Begun {
+        let begin = self.core.shards.enqueue(self.shard, Op::Deliver(self.clone(), message));
+        begin.then_some(self.shard).into_iter().collect()
     }
 
     /// Runs `call` after everything that was emitted to this socket before.
@@ -117,8 +123,9 @@ impl SocketInner {
         if self.gate() != Gate::Held {
             return;
         }
-        self.observe_sent(&connect);
-        let mut messages = vec![connect];
+        let mut messages = self.take_missed();
+        messages.push(connect);
+        messages.iter().for_each(|message| self.observe_sent(message));
         loop {
             // Without the lock: sending may call code of the application. What comes meanwhile is held, too.
             for message in messages {
