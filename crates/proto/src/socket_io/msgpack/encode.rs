@@ -1,6 +1,7 @@
 //! From packets to MessagePack.
 
 use bytes::Bytes;
+use rmp::Marker;
 use rmp::encode::{self, ByteBuf};
 use smallvec::{SmallVec, smallvec};
 
@@ -119,6 +120,11 @@ impl Writer {
 
     /// Puts the length of an array or a map before what was written from `start` on, where one byte is kept for it.
     fn insert_len(&mut self, start: usize, len: usize, is_map: bool) -> Result<(), DecodeError> {
+        if let Some(short) = u8::try_from(len).ok().filter(|len| *len < 16) {
+            let marker = if is_map { Marker::FixMap(short) } else { Marker::FixArray(short) };
+            self.0.as_mut_vec()[start] = marker.to_u8();
+            return Ok(());
+        }
         let mut header = Self(ByteBuf::new());
         if is_map {
             header.map_len(length(len)?);
