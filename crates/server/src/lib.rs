@@ -87,6 +87,7 @@
 //! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
 //! | compress, or not | [`Builder::per_message_deflate`], [`Builder::http_compression`], [`Operator::compress`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_with_service`] |
+//! | speak TLS; HTTP/2 and WebSockets on it (cargo feature `http2`) | [`Server::serve_tls`], [`Server::serve_connection`] |
 //! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |

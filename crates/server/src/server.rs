@@ -13,7 +13,7 @@ use http::{Extensions, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use wirebird_engine::http::{Fallback, FallbackBody, Incoming, Listener};
 use wirebird_engine::{Engine, Handshake, memory};
 
@@ -253,6 +253,28 @@ impl Server {
     /// When the listener fails.
     pub async fn serve_listener(&self, listener: TcpListener) -> io::Result<()> {
         self.serve_with(listener, self.listener(None)).await
+    }
+
+    /// As [`Server::serve_listener`], with TLS, by whichever library you like: `begin` makes a stream of each connection,
+    /// and has 10 s for it. Cookies are then `Secure`, and [`Handshake::is_secure`] is true.
+    ///
+    /// ```ignore
+    /// let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    /// io.serve_tls(listener, move |stream| acceptor.accept(stream)).await
+    /// ```
+    ///
+    /// # Errors
+    /// When the listener fails. A connection that does not begin is closed.
+    pub async fn serve_tls<F, Fut, S>(&self, listener: TcpListener, begin: F) -> io::Result<()>
+    where
+        F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let served = self.listener(None);
+        wirebird_engine::http::serve_tls(listener, served, begin, self.engine.closing()).await?;
+        self.closed().await;
+        Ok(())
     }
 
     /// As [`Server::serve_listener`], with somebody to answer what is not for the server.

@@ -1,8 +1,11 @@
 //! How sockets and servers end.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::client::Client;
+use crate::process::Example;
 use crate::{example, http};
 
 #[test]
@@ -108,4 +111,38 @@ fn graceful_shutdown() {
         assert!(lines.contains(&format!("saved {saved:?} of a client: server shutting down")), "{lines:#?}");
     }
     assert_eq!(lines.last().unwrap(), "everybody is gone");
+}
+
+/// F-DEP-11: a server that gets its socket from others can be restarted, and a client that comes in between only waits.
+#[cfg(unix)]
+#[test]
+fn socket_activation() {
+    let example = example!("socket_activation");
+    let pid = Client::connect(example.addr()).call("which process?", json!([]));
+    assert!(pid[0].is_u64(), "it listens by itself, too");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    let start = || {
+        // As systemd does it: the socket is the third descriptor, and variables say so.
+        let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_socket_activation")]);
+        let socket = std::os::fd::OwnedFd::from(listener.try_clone().unwrap());
+        Example::spawn(command.stdin(socket)).listening()
+    };
+    let first = start();
+    assert_eq!(first.addr(), addr);
+    let mut client = Client::connect(&addr);
+    let old = client.call("which process?", json!([]));
+    first.terminate();
+    client.closed();
+    let (status, lines) = first.wait();
+    assert!(status.success(), "{lines:#?}");
+
+    let waiting = std::thread::spawn(move || Client::connect(&addr).call("which process?", json!([])));
+    let second = start();
+    let new = waiting.join().unwrap();
+    assert!(new[0].is_u64() && new != old);
+    drop(second);
 }

@@ -13,6 +13,7 @@ mod login;
 mod old;
 mod parsers;
 mod serving;
+mod tls;
 
 use std::time::Duration;
 

@@ -33,25 +33,37 @@ struct Output {
 impl Example {
     /// Starts it and waits until it listens.
     pub(crate) fn start(binary: &str) -> Self {
-        let mut this = Self::run(binary, "127.0.0.1:0");
-        let line = this.wait_for_line("listening on http://");
-        this.addr = line.trim_start_matches("listening on http://").into();
-        this
+        Self::start_with(binary, &[])
+    }
+
+    /// As [`Example::start`], with these in its environment.
+    pub(crate) fn start_with(binary: &str, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary);
+        command.arg("127.0.0.1:0").envs(env.iter().copied()).stdin(Stdio::null());
+        Self::spawn(&mut command).listening()
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn listening(mut self) -> Self {
+        let line = self.wait_for_line("listening on http://");
+        self.addr = line.trim_start_matches("listening on http://").into();
+        self
     }
 
     /// Starts it with an argument.
     pub(crate) fn run(binary: &str, argument: &str) -> Self {
-        let mut child = Command::new(binary)
-            .arg(argument)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut this = Self::spawn(Command::new(binary).arg(argument).stdin(Stdio::null()));
+        this.addr = argument.into();
+        this
+    }
+
+    /// Starts a command, which prints to this.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::<Output>::default();
         let readers =
             vec![output.collect(child.stdout.take().unwrap()), output.collect(child.stderr.take().unwrap())];
-        Self { child, addr: argument.into(), output, readers }
+        Self { child, addr: String::new(), output, readers }
     }
 
     /// The address it listens on.

@@ -3,6 +3,7 @@
 //! [`begin`] needs no runtime and no particular server: it looks at a request's head and says what comes next.
 //! [`serve`] drives it for hyper, and for everything built on hyper.
 
+mod accept;
 mod body;
 mod client;
 mod compress;
@@ -10,6 +11,7 @@ mod date;
 mod direct;
 mod head;
 mod hooks;
+mod http2;
 mod log;
 mod respond;
 mod rewind;
@@ -40,8 +42,9 @@ pub use client::ClientFiles;
 /// The body of a request that a [`Listener`] hands to its [`Fallback`].
 pub use hyper::body::Incoming;
 
+pub use accept::{serve, serve_tls};
 pub(crate) use log::{is_news, too_large as log_too_large};
-pub use serve::{Fallback, FallbackBody, Listener, full, handle, handle_with_upgrade, not_found, serve};
+pub use serve::{Fallback, FallbackBody, Listener, full, handle, handle_with_upgrade, not_found};
 
 /// What a request's head asks for.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ pub enum Step {
 pub struct Reply {
     cors: CorsHeaders,
     encoding: compress::Encoding,
+    /// The key of a WebSocket; one of HTTP/2 has none.
     accept: Option<HeaderValue>,
     cookie: Option<HeaderValue>,
     extra: Extra,
@@ -188,7 +192,8 @@ fn give_back(parts: &mut Parts, peer: Option<PeerAddr>) {
 
 async fn route(engine: &Engine, parts: &mut Parts, mut reply: Reply) -> Result<Step, Cause> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    if parts.method != Method::GET && parts.method != Method::POST {
+    let by_connect = http2::is_websocket(parts);
+    if parts.method != Method::GET && parts.method != Method::POST && !by_connect {
         return Err(if query.sid.is_some() { Cause::Method } else { Cause::HandshakeMethod });
     }
     let Some(transport) = query.transport(engine) else { return Err(Cause::Transport(query.transport)) };
@@ -255,10 +260,11 @@ async fn open(
     query: &Query,
     reply: Reply,
 ) -> Result<Step, Cause> {
-    if parts.method != Method::GET {
+    if parts.method == Method::POST {
         return Err(Cause::HandshakeMethod);
     }
     let accept = match transport {
+        TransportKind::Polling if http2::is_websocket(parts) => return Err(Cause::UpgradeOnPolling),
         TransportKind::WebSocket => Some(accept(engine, parts)?),
         TransportKind::Polling | TransportKind::WebTransport => None,
     };
@@ -303,9 +309,15 @@ async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, 
     Ok(handshake)
 }
 
-/// Checks a WebSocket request; gives the value of the header that accepts it, and what is agreed on with it.
-fn accept(engine: &Engine, parts: &Parts) -> Result<(HeaderValue, Option<DeflateParams>), Cause> {
-    let accept = websocket::accept(parts).map_err(Cause::WebSocket)?;
+/// Checks a WebSocket request; gives the value of the header that accepts it, if it needs one, and what is agreed on with
+/// it.
+fn accept(engine: &Engine, parts: &Parts) -> Result<(Option<HeaderValue>, Option<DeflateParams>), Cause> {
+    let accept = if http2::is_websocket(parts) {
+        http2::accept(parts).map(|()| None)
+    } else {
+        websocket::accept(parts).map(Some)
+    };
+    let accept = accept.map_err(Cause::WebSocket)?;
     let agreed = match &engine.config().per_message_deflate {
         Some(deflate) => deflate.options().negotiate(&parts.headers).map_err(Cause::WebSocket)?,
         None => None,
@@ -333,7 +345,7 @@ fn with_session(
         return Ok(reply.accepting(WebSocket::upgrading(engine.clone(), session), accept, agreed));
     }
     // A request that wants to become a WebSocket is never a poll.
-    if websocket::is_upgrade(&parts.headers) {
+    if websocket::is_upgrade(&parts.headers) || http2::is_websocket(parts) {
         return Err(Cause::UpgradeOnPolling);
     }
     let misused = |misuse| refused_by(misuse, &session);
@@ -396,9 +408,14 @@ fn refused_by(misuse: Misuse, session: &Session) -> Cause {
 }
 
 impl Reply {
-    fn accepting(self, websocket: WebSocket, accept: HeaderValue, agreed: Option<DeflateParams>) -> Step {
+    fn accepting(
+        self,
+        websocket: WebSocket,
+        accept: Option<HeaderValue>,
+        agreed: Option<DeflateParams>,
+    ) -> Step {
         let extensions = agreed.map(|agreed| agreed.header_value());
-        Step::WebSocket(websocket.with_deflate(agreed), Self { accept: Some(accept), extensions, ..self })
+        Step::WebSocket(websocket.with_deflate(agreed), Self { accept, extensions, ..self })
     }
 
     /// The answer to a poll, compressed if it is worth it and the client can read it.
@@ -482,16 +499,17 @@ impl Reply {
         self.finish(respond::refusal(&Cause::BodyTooLarge))
     }
 
-    /// The answer that turns the connection into a WebSocket.
+    /// The answer that turns the connection, or a stream of HTTP/2, into a WebSocket.
     pub fn switching(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.clone());
         }
+        let headers = response.headers_mut();
         if let Some(extensions) = &self.extensions {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions.clone());
         }

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::fmt::Display;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::body::{self, BodyError};
 use super::direct::{self, Next};
+#[cfg(feature = "http2")]
+use super::http2;
 use super::rewind::Rewind;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
@@ -34,9 +35,6 @@ pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const MAX_HEADERS: usize = 100;
 /// Bytes that the head of a request may have.
 pub(super) const MAX_HEAD: usize = 16 << 10;
-
-/// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
-const BACKLOG: i32 = 65_535;
 
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
 pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
@@ -221,12 +219,22 @@ impl Listener {
         not_found().map(full)
     }
 
-    async fn tcp(self, stream: TcpStream, peer: SocketAddr) {
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What is put into the extensions of the requests of a connection.
+    pub(super) fn known(stream: &TcpStream, peer: SocketAddr) -> Extensions {
         let mut known = Extensions::new();
         known.insert(PeerAddr(peer));
         if let Ok(local) = stream.local_addr() {
             known.insert(LocalAddr(local));
         }
+        known
+    }
+
+    pub(super) async fn tcp(self, stream: TcpStream, peer: SocketAddr) {
+        let known = Self::known(&stream, peer);
         // Boxed: a WebSocket must not carry the room that requests need.
         if let Some((websocket, stream, leftover)) = Box::pin(self.requests(stream, known)).await {
             websocket.run_ready(stream, leftover).await;
@@ -254,12 +262,33 @@ impl Listener {
         self.engine.attach_runtime();
         match direct::run(&self.engine, stream, &known).await {
             Ok(Next::WebSocket(websocket, stream, leftover)) => return Some((websocket, stream, leftover)),
+            #[cfg(feature = "http2")]
+            Ok(Next::Unusual(stream, read)) if http2::begins(&read) => {
+                Box::pin(self.by_http2(stream, read, known)).await;
+            }
             Ok(Next::Unusual(stream, read)) => {
                 Box::pin(self.by_hyper(Rewind::new(stream, read), known)).await;
             }
             Err(error) => tracing::debug!(target: "wirebird::engineio", %error, "connection ended"),
         }
         None
+    }
+
+    #[cfg(feature = "http2")]
+    async fn by_http2<S>(self, stream: S, read: Bytes, known: Extensions)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let engine = self.engine.clone();
+        let answer = move |mut request: Request<Incoming>| {
+            request.extensions_mut().extend(known.clone());
+            let this = self.clone();
+            async move { this.answer(request).await }
+        };
+        let Some(stream) = http2::begin(stream, read).await else { return };
+        if let Err(error) = http2::serve(stream, answer, engine.closing()).await {
+            tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
+        }
     }
 
     async fn by_hyper<S>(self, stream: S, known: Extensions)
@@ -296,42 +325,5 @@ where
         tokio::spawn(websocket.run_tcp(stream, leftover));
     } else if let Some(stream) = stream {
         tokio::spawn(websocket.run(stream, leftover));
-    }
-}
-
-/// Accepts connections until `shutdown` resolves. What is under way then goes on: close the engine to end it.
-///
-/// # Errors
-/// Only when the listener itself fails; a failed `accept` is retried.
-pub async fn serve(
-    listener: TcpListener,
-    served: Listener,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    served.engine.attach_runtime();
-    // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
-    if let Err(error) = socket2::SockRef::from(&listener).listen(BACKLOG) {
-        tracing::debug!(target: "wirebird::engineio", %error, "the listener keeps its backlog");
-    }
-    if let Ok(addr) = listener.local_addr() {
-        tracing::info!(target: "wirebird::engineio", %addr, "listening");
-    }
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => return Ok(()),
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(served.clone().tcp(stream, peer));
-            }
-            Err(error) => {
-                // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
-                tracing::warn!(target: "wirebird::engineio", %error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
     }
 }

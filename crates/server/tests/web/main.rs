@@ -9,6 +9,8 @@ mod compression;
 mod cors;
 mod hooks;
 mod http;
+#[cfg(feature = "http2")]
+mod http2;
 mod log;
 mod logs;
 mod old;

@@ -1,0 +1,110 @@
+//! Listening: connections are accepted, and each is a task of its own.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::is_news;
+use super::serve::Listener;
+use crate::engine::Engine;
+use crate::handshake::Secure;
+
+/// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
+const BACKLOG: i32 = 65_535;
+/// How long a client may take to begin with TLS.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Accepts connections until `shutdown` resolves. What is under way then goes on: close the engine to end it.
+///
+/// # Errors
+/// Only when the listener itself fails; a failed `accept` is retried.
+pub async fn serve(
+    listener: TcpListener,
+    served: Listener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let engine = served.engine().clone();
+    accept(listener, &engine, shutdown, |stream, peer| {
+        tokio::spawn(served.clone().tcp(stream, peer));
+    })
+    .await
+}
+
+/// As [`serve`], with TLS or anything else between the connection and HTTP: `begin` makes the stream, and has 10 s for
+/// it. Requests on it are [`Secure`].
+///
+/// # Errors
+/// As [`serve`]. A connection that does not begin is closed.
+pub async fn serve_tls<F, Fut, S>(
+    listener: TcpListener,
+    served: Listener,
+    begin: F,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let engine = served.engine().clone();
+    let begin = Arc::new(begin);
+    accept(listener, &engine, shutdown, |stream, peer| {
+        let (served, begin) = (served.clone(), begin.clone());
+        tokio::spawn(async move {
+            let mut known = Listener::known(&stream, peer);
+            known.insert(Secure);
+            // Boxed: the connection does not need its room afterwards.
+            match Box::pin(timeout(TLS_TIMEOUT, begin(stream))).await {
+                Ok(Ok(stream)) => served.connection(stream, known).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(target: "wirebird::engineio", %peer, %error, "TLS could not begin");
+                }
+                Err(_) => tracing::debug!(target: "wirebird::engineio", %peer, "TLS did not begin in time"),
+            }
+        });
+    })
+    .await
+}
+
+async fn accept(
+    listener: TcpListener,
+    engine: &Engine,
+    shutdown: impl Future<Output = ()>,
+    serve: impl Fn(TcpStream, SocketAddr),
+) -> io::Result<()> {
+    engine.attach_runtime();
+    // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
+    if let Err(error) = socket2::SockRef::from(&listener).listen(BACKLOG) {
+        tracing::debug!(target: "wirebird::engineio", %error, "the listener keeps its backlog");
+    }
+    if let Ok(addr) = listener.local_addr() {
+        tracing::info!(target: "wirebird::engineio", %addr, "listening");
+    }
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                serve(stream, peer);
+            }
+            Err(error) => {
+                // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
+                if is_news(engine, "accept") {
+                    tracing::warn!(target: "wirebird::engineio", %error, "connections cannot be accepted");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
