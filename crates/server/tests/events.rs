@@ -216,7 +216,38 @@ async fn lifecycle_handlers_of_any_namespace_serve_those_without_their_own() {
     assert_eq!(log.wait(4).await, ["own +", "any -/own", "any +/other", "any -/other"]);
 }
 
-/// F-EVT-01, F-EVT-19
+/// F-EVT-18: the event's name and arguments can be looked at while it is handled: by its handler, by a fallback, which
+/// sees the real name, by layers and by error handlers.
+#[tokio::test]
+async fn the_event_can_be_looked_at_while_it_is_handled() {
+    fn look(event: &EventContext) -> String {
+        format!("{} {} {}", event.event(), event.args().json(), event.wants_ack())
+    }
+    let (builder, log) = logged();
+    let io = builder.build();
+    let seen = log.clone();
+    io.event_layer(move |event: EventContext, next: Next| {
+        seen.push(look(&event));
+        next.run(event)
+    });
+    io.on("known", async |event: EventContext| look(&event));
+    io.on("fails", async || Err::<(), _>("on purpose"));
+    io.fallback(async |event: EventContext, name: EventName| {
+        assert_eq!(event.event(), &*name);
+        look(&event)
+    });
+    io.on_error(async |_: Error, event: EventContext| look(&event));
+    let client = Client::open(&io);
+    client.join("/").await;
+    for name in ["known", "unknown", "fails"] {
+        let looked = format!(r#"{name} 1,{{"a":[]}} true"#);
+        let answer = format!("30[{}]", serde_json::to_string(&looked).unwrap());
+        assert_eq!(client.call(0, &format!(r#"["{name}",1,{{"a":[]}}]"#)).await, [answer]);
+        assert_eq!(log.take(), [looked]);
+    }
+}
+
+/// F-EVT-01, F-EVT-03, F-EVT-19
 #[tokio::test]
 async fn handlers_can_be_replaced_added_and_removed_while_clients_are_connected() {
     let io = Server::new();

@@ -23,6 +23,37 @@ fn thread_emit() {
     assert_eq!(listener.call("unsubscribe", json!(["thermometer"])), json!([true]));
 }
 
+/// F-EVT-17: who may send an event, how often, and how long it takes.
+#[test]
+fn event_layers() {
+    let example = example!("event_layers");
+    let mut stranger = Client::connect(example.addr());
+    stranger.emit("whoami", json!([]));
+    stranger.disconnected("/");
+
+    let mut ann = Client::connect(example.addr());
+    assert_eq!(ann.call("login", json!(["ann", "guess"])), json!([false]));
+    assert_eq!(ann.call("login", json!(["ann", "secret"])), json!([true]));
+    assert_eq!(ann.call("whoami", json!([])), json!(["ann"]));
+    assert_eq!(ann.call("delete", json!(["everything"])), json!(["admins only"]));
+    example.wait_for_line(r#"audit: delete("everything") failed"#);
+    let mut root = Client::connect(example.addr());
+    root.call("login", json!(["root", "secret"]));
+    assert_eq!(root.call("delete", json!(["a file"])), json!(["a file is deleted"]));
+    example.wait_for_line(r#"audit: delete("a file") done"#);
+    example.wait_for_line("delete took ");
+
+    for _ in 0..3 {
+        assert_eq!(ann.call("search", json!(["tea"])), json!([["all about tea"]]));
+    }
+    assert_eq!(ann.call("search", json!(["tea"])), json!(["not so fast"]));
+    assert_eq!(root.call("search", json!(["tea"])), json!([["all about tea"]]), "others may still");
+    for _ in 0..2000 {
+        ann.emit("flood", json!([]));
+    }
+    ann.disconnected("/");
+}
+
 #[test]
 fn acks() {
     let example = example!("acks");
