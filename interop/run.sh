@@ -44,6 +44,7 @@ suites() {
     suite python-5.12-msgpack msgpack python 5.12
     suite browser demo browser demo
     suite webtransport webtransport browser webtransport
+    suite messenger messenger browser messenger
     suite old-clients old js ../old/old
     suite old-jsonp old browser jsonp
     suite old-python old old_python
@@ -87,7 +88,7 @@ system_packages() {
     if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-deflate || wanted nginx-load; then
         PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
     fi
-    if { wanted browser || wanted webtransport || wanted old-jsonp; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
+    if { wanted browser || wanted webtransport || wanted messenger || wanted old-jsonp; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         quietly "apt-get update" as_root apt-get update
         quietly "installing ${missing[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
@@ -139,6 +140,12 @@ webtransport_command() {
     webtransport_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-webtransport --example webtransport -- 127.0.0.1:0"
     quietly "building the WebTransport example" \
         cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-webtransport --example webtransport
+}
+
+messenger_command() {
+    messenger_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-examples --bin messenger -- 127.0.0.1:0"
+    quietly "building the messenger" \
+        cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-examples --bin messenger
 }
 
 # ---------------------------------------------------------------- processes of one suite
@@ -241,7 +248,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|msgpack|old|demo|webtransport COMMAND...
+suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -265,6 +272,7 @@ suite() { # NAME direct|nginx|msgpack|old|demo|webtransport COMMAND...
             ;;
         old) start "$work/$name/server" "$interop_server --old" ;;
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
+        messenger) start "$work/$name/server" "$messenger_server" ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
         server=$pid
@@ -334,6 +342,7 @@ if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 r
 if wanted old-python; then python_packages 4.6 requirements-4.6.txt; fi
 if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi
+if wanted messenger; then messenger_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi
 
 SECONDS=0

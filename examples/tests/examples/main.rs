@@ -10,6 +10,7 @@ mod documents;
 mod features;
 mod lifecycle;
 mod login;
+mod messenger;
 mod old;
 mod parsers;
 mod serving;
