@@ -47,6 +47,7 @@ chapters! {
     namespaces "src/namespaces.md"
     parsers "src/parsers.md"
     receiving "src/receiving.md"
+    recovery "src/recovery.md"
     rooms "src/rooms.md"
     scaling "src/scaling.md"
     sending "src/sending.md"

@@ -194,6 +194,11 @@ impl Client {
         self.socket.send(Message::binary(data.to_vec())).unwrap();
     }
 
+    /// The next packet of text.
+    pub(crate) fn text(&mut self) -> String {
+        self.frame().expect("a packet").to_text().unwrap().to_owned()
+    }
+
     /// The next Engine.IO packet but for pings, which are answered; `None` when the connection has ended.
     pub(crate) fn frame(&mut self) -> Option<Message> {
         loop {

@@ -334,3 +334,24 @@ fn dispatcher() {
     client.send("41");
     example.wait_for_line("is gone: client namespace disconnect");
 }
+
+/// F-NOD-21: who was cut off is back under the same id, with what was said meanwhile before everything else.
+#[test]
+fn recovery() {
+    let example = example!("recovery");
+    let mut ann = Client::connect(example.addr());
+    ann.call("say", json!(["one"]));
+    let mut bob = Client::open(example.addr(), &[]);
+    bob.send("40");
+    let connected: Value = serde_json::from_str(bob.text().strip_prefix("40").unwrap()).unwrap();
+    ann.call("say", json!(["two"]));
+    let said = bob.event("said");
+    let offset = said[1].as_str().expect("an offset").to_owned();
+    drop(bob);
+    ann.call("say", json!(["three"]));
+    let mut bob = Client::open(example.addr(), &[]);
+    bob.send(&format!("40{}", json!({ "pid": connected["pid"], "offset": offset })));
+    assert!(bob.text().starts_with(r#"42["said","three","#));
+    let again: Value = serde_json::from_str(bob.text().strip_prefix("40").unwrap()).unwrap();
+    assert_eq!(again, connected);
+}

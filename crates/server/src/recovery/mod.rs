@@ -202,9 +202,9 @@ impl Recoveries {
         self.state.lock().live.insert(pid.into(), Arc::downgrade(socket));
     }
 
-    /// A socket is not connected any more. It is kept if it may come back.
-    pub(crate) fn end(&self, pid: &str, reason: DisconnectReason, cut: impl FnOnce() -> Cut) {
-        if !is_recoverable(reason) {
+    /// A socket is not connected any more. It is kept if it may come back; a client that `parted` may not.
+    pub(crate) fn end(&self, pid: &str, reason: DisconnectReason, parted: bool, cut: impl FnOnce() -> Cut) {
+        if parted || !is_recoverable(reason) {
             self.state.lock().live.remove(pid);
             return;
         }
@@ -314,17 +314,8 @@ fn forget(kept: Option<Kept>) {
     crate::guard("recovery", || drop(kept));
 }
 
-/// Whether a socket may come back: not when one of both sides has ended it on purpose.
+/// Whether a socket may come back: not when the server has ended it on purpose, and not when it makes no sense.
 fn is_recoverable(reason: DisconnectReason) -> bool {
     use DisconnectReason as Reason;
-    matches!(
-        reason,
-        Reason::PingTimeout
-            | Reason::TransportClose
-            | Reason::TransportError
-            | Reason::ForcedClose
-            | Reason::ForcedServerClose
-            | Reason::ServerShutdown
-            | Reason::SlowConsumer
-    )
+    !matches!(reason, Reason::ServerDisconnect | Reason::ParseError)
 }

@@ -76,7 +76,10 @@ impl SocketInner {
         if let Some(recoveries) = &self.core.recoveries
             && let Some(pid) = self.private_id()
         {
-            recoveries.end(&pid, reason, || self.cut());
+            // A client that closes its connection has not said goodbye to this namespace.
+            let parted =
+                reason == DisconnectReason::ClientDisconnect && self.session.close_reason().is_none();
+            recoveries.end(&pid, reason, parted, || self.cut());
         }
     }
 
