@@ -45,6 +45,7 @@ suites() {
     suite browser demo browser demo
     suite webtransport webtransport browser webtransport
     suite messenger messenger browser messenger
+    suite recovery recovery recovery
     suite old-clients old js ../old/old
     suite old-jsonp old browser jsonp
     suite old-python old old_python
@@ -148,6 +149,12 @@ messenger_command() {
         cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-examples --bin messenger
 }
 
+recovery_command() {
+    recovery_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-examples --bin recovery -- 127.0.0.1:0"
+    quietly "building the recovery example" \
+        cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-examples --bin recovery
+}
+
 # ---------------------------------------------------------------- processes of one suite
 
 # Everything below runs in the suite's own subshell, which ends what it has started.
@@ -239,6 +246,11 @@ browser() {
         run node --test --test-reporter=spec "$1.test.mjs"
 }
 
+recovery() {
+    cd "$here/recovery"
+    WIREBIRD_DEMO_URL=$address run node --test --test-reporter=spec recovery.test.mjs
+}
+
 # ---------------------------------------------------------------- the suites
 
 # name -> pid of its subshell
@@ -248,7 +260,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger COMMAND...
+suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger|recovery COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -273,6 +285,7 @@ suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger COMMAND...
         old) start "$work/$name/server" "$interop_server --old" ;;
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
         messenger) start "$work/$name/server" "$messenger_server" ;;
+        recovery) start "$work/$name/server" "$recovery_server" ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
         server=$pid
@@ -343,6 +356,7 @@ if wanted old-python; then python_packages 4.6 requirements-4.6.txt; fi
 if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi
 if wanted messenger; then messenger_command; fi
+if wanted recovery; then recovery_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi
 
 SECONDS=0
