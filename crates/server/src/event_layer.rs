@@ -37,7 +37,8 @@ use crate::task::BoxFuture;
 ///
 /// The server's layers are the outermost ones, then those of the namespace, then those of the handler; among each, the
 /// first one added is the outermost. Layers of a server or a namespace are around events without a handler too: the reply
-/// is [none](Reply::none) then. Whatever an error or a panic comes from, it goes to the error handler.
+/// is [none](Reply::none) then. An error goes outwards through the layers and then to the error handler; a panic goes there
+/// straight.
 ///
 /// A type of your own:
 ///

@@ -182,8 +182,9 @@ pub(crate) fn lane(socket: &SocketInner, event: &str) -> Option<Arc<Lane>> {
     handler_of!(event, own, any, core)?.settings.lane.clone()
 }
 
-/// Runs the handler of an event in the layers around it. There may be layers without a handler.
-#[cold]
+/// Runs the handler of an event in the layers around it. There may be layers without a handler. Not inlined, so that
+/// events without layers pay nothing for it.
+#[inline(never)]
 fn run_in_layers(
     core: &Core,
     context: EventContext,

@@ -279,6 +279,22 @@ async fn events_beyond_a_rate_limit_may_be_dropped_or_end_the_socket() {
     assert_eq!(client.call(4, r#"["event"]"#).await, [r#"34["fine"]"#]);
 }
 
+/// F-EVT-17, R14: without a runtime the clock is the one that the caller sets.
+#[test]
+fn a_rate_limit_goes_by_the_clock_of_the_server() {
+    let io = Server::new();
+    io.event_layer(RateLimit::new(1, Duration::from_secs(1)).beyond(Beyond::Drop));
+    io.on("event", async || "fine");
+    let client = Client::inline(&io);
+    client.join_now("/");
+    let begun = std::time::Instant::now();
+    for (millis, passes) in [(10, true), (20, false), (1005, false), (1015, true), (1020, false)] {
+        io.tick(begun + Duration::from_millis(millis));
+        client.send(r#"20["event"]"#);
+        assert_eq!(client.take().len(), usize::from(passes), "{millis}");
+    }
+}
+
 /// A limit that lets nothing pass is a mistake.
 #[test]
 fn a_rate_limit_of_nothing_is_refused() {
