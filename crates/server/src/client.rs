@@ -205,6 +205,8 @@ impl Client {
                 socket
             }),
         };
+        // A namespace that a refused socket leaves empty is forgotten only if nobody else holds on to it.
+        drop(namespace);
         match socket {
             Some(socket) => self.begin(session, &core, socket),
             None => refuse(ConnectError::rejected()),
