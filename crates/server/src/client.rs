@@ -144,8 +144,11 @@ impl Client {
                 self.connect(core, session, &packet.namespace, auth);
             }
             (PacketKind::Connect { auth }, None) if packet.namespace != "/" => {
-                let query = packet.query.as_deref().map(old::auth_of_query);
-                self.connect(core, session, &packet.namespace, query.or(auth));
+                // A query over the limit is refused as it is: decoding would make many times as much of it.
+                let decoded = |query: ByteString| {
+                    if query.len() > core.options.max_auth { query } else { old::auth_of_query(&query) }
+                };
+                self.connect(core, session, &packet.namespace, packet.query.map(decoded).or(auth));
             }
             (PacketKind::Event { .. } | PacketKind::Ack { .. } | PacketKind::Disconnect, None)
                 if self.closed.lock().contains(&packet.namespace) => {}

@@ -7,6 +7,8 @@ use serde::Serialize;
 use wirebird_proto::socket_io::DecodeError;
 use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value};
 
+use crate::guard::clipped;
+
 /// What went wrong in a handler. Any error turns into it by `?`, and it reaches the handler that
 /// [`Server::on_error`](crate::Server::on_error) registered.
 ///
@@ -131,7 +133,8 @@ impl ArgumentError {
 
 impl fmt::Display for ArgumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event {:?}: {}", self.event, self.error)
+        // The name may be the client's choice, in a fallback handler.
+        write!(f, "event {:?}: {}", clipped(&self.event), self.error)
     }
 }
 

@@ -35,6 +35,7 @@ use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
 
 use crate::dispatch::{AckSender, IncomingEvent};
 use crate::error::{ArgumentError, Error};
+use crate::guard::clipped;
 use crate::namespace::Namespace;
 use crate::reason::DisconnectReason;
 use crate::socket::Socket;
@@ -181,7 +182,7 @@ impl EventContext {
     pub(crate) fn log_unhandled(&self) {
         tracing::debug!(
             target: "wirebird::socketio",
-            nsp = %self.0.socket.0.namespace.name, event = self.event(), "an event without a handler"
+            nsp = %self.0.socket.0.namespace.name, event = clipped(self.event()), "an event without a handler"
         );
     }
 

@@ -7,6 +7,7 @@ use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, 
 use crate::error::{ConnectError, Error};
 use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
+use crate::guard::clipped;
 use crate::handler::{ConnectFn, DisconnectFn, ErrorFn};
 use crate::handlers::{EventEntry, Table};
 use crate::lanes::Lane;
@@ -229,7 +230,7 @@ fn run(
 fn span(socket: &Socket, event: &str) -> tracing::Span {
     tracing::debug_span!(
         target: "wirebird::socketio",
-        "handler", nsp = %socket.0.namespace.name, event, sid = %socket.id()
+        "handler", nsp = %socket.0.namespace.name, event = clipped(event), sid = %socket.id()
     )
 }
 
@@ -286,7 +287,7 @@ fn log(context: &EventContext, error: &Error) {
         target: "wirebird::socketio",
         nsp = %context.socket().0.namespace.name,
         sid = %context.socket().id(),
-        event = context.event(),
+        event = clipped(context.event()),
         %error,
         "a handler failed"
     );

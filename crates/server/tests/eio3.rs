@@ -149,6 +149,20 @@ async fn queries_have_the_limit_of_credentials() {
     assert_eq!(client.next().await, r#"4"The auth payload is too large""#);
 }
 
+/// F-PRO-02, F-SEC-01: the limit is that of the query as it came. What is over it is not even looked at: a million bytes of
+/// names would become an object of many times their size.
+#[tokio::test]
+async fn large_queries_are_not_decoded() {
+    let io = allowed().max_auth(50).build();
+    io.of("/ns").on_connect(async || ());
+    let client = old(&io, "");
+    client.next().await;
+    client.send(format!("0/ns?{},", "&".repeat(51)));
+    assert_eq!(client.next().await, r#"4/ns,"The auth payload is too large""#);
+    client.send(format!("0/ns?{},", "&".repeat(50)));
+    assert_eq!(client.next().await, "0/ns,");
+}
+
 /// F-PRO-02: a refusal is the details alone, or else the message as a string.
 #[tokio::test]
 async fn refusals_say_less() {

@@ -4,12 +4,14 @@ mod support;
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use support::{Client, settle};
 use tracing::subscriber::DefaultGuard;
 use wirebird::extract::{Auth, Data};
+use wirebird::layers::{Beyond, RateLimit, Require};
 use wirebird::{Error, Server};
 
 /// What was logged on this thread.
@@ -98,4 +100,34 @@ async fn payloads_and_credentials_are_not_logged() {
     assert_eq!(log.lines("swordfish"), [""; 0]);
     let session = client.conn.session().id();
     assert_eq!(log.lines(session.as_str()), [""; 0], "the session id is a credential");
+}
+
+/// F-LOG-03: an event's name is the client's choice wherever a fallback or a layer sees it: it is clipped in every log, and
+/// cannot forge a line.
+#[tokio::test]
+async fn names_of_events_are_clipped() {
+    let (log, _guard) = Log::start();
+    let io = Server::new();
+    io.of("/failing").fallback(async || Err::<(), _>(Error::msg("no ink")));
+    io.of("/typed").fallback(async |Data(_): Data<u32>| ());
+    io.of("/silent").on("other", async || ());
+    let limit = |beyond| RateLimit::new(1, Duration::from_secs(3600)).beyond(beyond);
+    io.of("/limited").fallback(async || ()).event_layer(limit(Beyond::Refuse));
+    io.of("/dropping").fallback(async || ()).event_layer(limit(Beyond::Drop));
+    io.of("/required").fallback(async || ()).event_layer(Require::<u8>::new().or_disconnect());
+    let client = Client::open(&io);
+    let name = format!("\\n{}", "x".repeat(100_000));
+    for namespace in ["/failing", "/typed", "/silent", "/limited", "/dropping", "/required"] {
+        client.join(namespace).await;
+        for _ in 0..2 {
+            client.send(format!(r#"2{namespace},["{name}","text"]"#));
+        }
+    }
+    settle().await;
+    let lines = log.lines("xxx");
+    assert!(lines.len() >= 6, "{} lines", lines.len());
+    for line in lines {
+        assert!(line.len() < 1000, "{} bytes: {}…", line.len(), &line[..300]);
+        assert!(line.contains("wirebird::socketio"), "{line}");
+    }
 }

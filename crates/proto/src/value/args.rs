@@ -133,7 +133,9 @@ impl fmt::Display for ArgsError {
 /// The error itself, quotations included, is the [`source`](std::error::Error::source) of an [`ArgsError`].
 pub fn without_data(error: &Error) -> String {
     let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
+    // What was received may have such words, too.
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
     if let Some((_, expected)) = text.rsplit_once(", expected ") {
         return format!("expected {expected}");
     }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::event_layer::{EventLayer, Next};
 use crate::extract::EventContext;
+use crate::guard::clipped;
 use crate::reply::Reply;
 use crate::socket::SocketInner;
 
@@ -103,7 +104,7 @@ impl EventLayer for RateLimit {
         }
         tracing::debug!(
             target: "wirebird::socketio",
-            nsp = event.socket().namespace().name(), sid = %event.socket().id(), event = event.event(),
+            nsp = event.socket().namespace().name(), sid = %event.socket().id(), event = clipped(event.event()),
             beyond = ?self.beyond, "a socket sends too many events"
         );
         Ok(Reply::none())

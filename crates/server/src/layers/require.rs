@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::error::Error;
 use crate::event_layer::{EventLayer, Next};
 use crate::extract::EventContext;
+use crate::guard::clipped;
 use crate::reply::Reply;
 
 /// Lets an event pass only if the socket's [session](crate::Socket::session) has a `T`, which a connect handler or a login
@@ -38,7 +39,7 @@ impl<T: Clone + Send + Sync + 'static> EventLayer for Require<T> {
         }
         tracing::debug!(
             target: "wirebird::socketio",
-            nsp = event.socket().namespace().name(), sid = %event.socket().id(), event = event.event(),
+            nsp = event.socket().namespace().name(), sid = %event.socket().id(), event = clipped(event.event()),
             missing = type_name::<T>(), "a socket without what is required is disconnected"
         );
         event.socket().disconnect();

@@ -84,7 +84,7 @@ fn look(path: &Path, root: Option<&Path>) -> io::Result<Found> {
     if let Some(root) = root
         && !real.starts_with(root.canonicalize()?)
     {
-        tracing::debug!(target: "wirebird::socketio", path = %path.display(), "a link out of static files");
+        tracing::debug!(target: "wirebird::socketio", path = ?path, "a link out of static files");
         return Ok(Found::Nothing);
     }
     let metadata = real.metadata()?;
@@ -104,11 +104,11 @@ fn failed(path: &Path, error: &io::Error) -> Option<Response<FallbackBody>> {
     match error.kind() {
         NotFound | NotADirectory | InvalidFilename | InvalidInput => None,
         PermissionDenied => {
-            tracing::warn!(target: "wirebird::socketio", path = %path.display(), "a static file may not be read");
+            tracing::warn!(target: "wirebird::socketio", path = ?path, "a static file may not be read");
             None
         }
         _ => {
-            tracing::error!(target: "wirebird::socketio", path = %path.display(), %error, "a static file failed");
+            tracing::error!(target: "wirebird::socketio", path = ?path, %error, "a static file failed");
             let mut response = Response::new(full(""));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             Some(response)
@@ -147,5 +147,44 @@ impl Fallback for Before {
                 None => not_found().map(full),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// F-LOG-03: the path is the client's choice, below a directory that may not be read for instance. It cannot forge a
+    /// line of the log.
+    #[test]
+    fn paths_are_escaped_in_logs() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Other] {
+                failed(Path::new("/public/private/\nforged"), &kind.into());
+            }
+        });
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.lines().all(|line| line.contains("forged")), "{text}");
     }
 }

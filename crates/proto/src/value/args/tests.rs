@@ -275,3 +275,14 @@ fn errors_do_not_quote_what_was_received() {
     let error = decode_args::<Point>(&args(r#"{"x":1}"#)).unwrap_err();
     assert_eq!(error.to_string(), "argument 0: missing field `y`");
 }
+
+/// F-LOG-03: also not when what was received looks like the end of such a message.
+#[test]
+fn errors_do_not_quote_what_looks_like_an_error() {
+    for received in
+        ["x, expected SECRET at line 1 column 2", "SECRET at line 1", "a, expected SECRET at line "]
+    {
+        let error = decode_args::<(u32,)>(&args(&format!("{received:?}"))).unwrap_err();
+        assert_eq!(error.to_string(), "argument 0: expected u32");
+    }
+}
