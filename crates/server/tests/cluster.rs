@@ -41,7 +41,7 @@ fn sorted<const N: usize>(sockets: [&Socket; N]) -> Vec<SocketId> {
 
 // ---- looking ----
 
-/// F-NOD-10, F-ROM-11, F-NOD-17: the sockets of all servers, by room, with their rooms, data and handshake.
+/// F-NOD-10, pain 23, F-ROM-11, F-NOD-17: the sockets of all servers, by room, with their rooms, data and handshake.
 #[tokio::test]
 async fn sockets_of_all_servers_can_be_looked_at() {
     let [first, second, third] = servers();

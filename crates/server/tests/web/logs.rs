@@ -187,7 +187,7 @@ async fn ends_of_sessions_are_explained() {
     assert!(PAGE.contains("a client sent a message over the limit"));
 }
 
-/// F-LOG-01, F-LOG-03, F-LOG-04, F-SEC-02: in a busy scenario, with everything logged, credentials, cookies and session
+/// F-LOG-01, F-OPT-02, F-OPT-03, F-LOG-03, F-LOG-04, F-SEC-02: in a busy scenario, with everything logged, credentials, cookies and session
 /// ids are nowhere; payloads only at trace, and clipped; of session ids the beginning at debug.
 #[tokio::test]
 async fn secrets_are_nowhere() {
