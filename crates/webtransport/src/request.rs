@@ -25,18 +25,28 @@ pub(crate) async fn serve(io: Server, incoming: IncomingSession) {
     let Ok(Ok(request)) = timeout(patience, incoming).await else {
         return tracing::debug!(target: TARGET, "a WebTransport connection without a request");
     };
-    let Some(mut parts) = parts(&request) else { return request.not_found().await };
+    // Who takes no answer is not waited for: HTTP/3 lets clients say how much they take.
+    let Some(mut parts) = parts(&request) else {
+        let _ = timeout(patience, request.not_found()).await;
+        return;
+    };
     let handshake = match engine_http::admit(io.engine(), &mut parts).await {
         Ok(handshake) => handshake,
         Err(response) => {
-            return match response.status() {
-                StatusCode::NOT_FOUND => request.not_found().await,
-                StatusCode::SERVICE_UNAVAILABLE => request.too_many_requests().await,
-                _ => request.forbidden().await,
+            let answer = async {
+                match response.status() {
+                    StatusCode::NOT_FOUND => request.not_found().await,
+                    StatusCode::SERVICE_UNAVAILABLE => request.too_many_requests().await,
+                    _ => request.forbidden().await,
+                }
             };
+            let _ = timeout(patience, answer).await;
+            return;
         }
     };
-    let Ok(connection) = request.accept().await else { return };
+    let Ok(Ok(connection)) = timeout(patience, request.accept()).await else {
+        return tracing::debug!(target: TARGET, "a WebTransport connection that takes no answer");
+    };
     if let Some(opened) = open(&io, &connection, handshake, patience).await {
         driver::run(opened).await;
     }

@@ -8,6 +8,7 @@ use wirebird::{Builder, DisconnectReason, Server, Socket, TransportKind, Transpo
 use wirebird_proto::webtransport::{Frame, FrameDecoder, write_frame};
 use wirebird_webtransport::{Identity, ServerConfig, WebTransport};
 use wtransport::endpoint::ConnectOptions;
+use wtransport::quinn::TransportConfig;
 use wtransport::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -226,4 +227,41 @@ async fn a_server_that_does_not_offer_it_cannot_listen() {
     let config = config.with_identity(Identity::self_signed(["localhost"]).unwrap()).build();
     let error = WebTransport::bind(&Server::new(), config).unwrap_err();
     assert!(error.to_string().contains("with_webtransport"), "{error}");
+}
+
+/// F-SEC-01: a client that asks and then takes no answer holds neither its connection nor the end of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_answer_is_let_go() {
+    let (asked, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let gate = move |_| {
+        let _ = asked.send(());
+        async { Ok(()) }
+    };
+    let io = builder().upgrade_timeout(Duration::from_millis(300)).allow_request(gate).build();
+    let identity = Identity::self_signed(["localhost"]).unwrap();
+    let config = ServerConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
+    let webtransport = WebTransport::bind(&io, config.with_identity(identity).build()).unwrap();
+    let url = format!("https://{}/socket.io/", webtransport.local_addr().unwrap());
+    let served = tokio::spawn(webtransport.serve());
+
+    // One byte at a time, and none any more once the server has the request.
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(1_u32.into()).keep_alive_interval(Some(Duration::from_millis(100)));
+    let config = ClientConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
+    let mut config = config.with_no_cert_validation().build();
+    config.quic_config_mut().transport_config(std::sync::Arc::new(transport));
+    let endpoint = Endpoint::client(config).unwrap();
+    let mut connecting = Box::pin(endpoint.connect(&url));
+    let asked = async {
+        tokio::select! {
+            biased;
+            _ = requests.recv() => true,
+            _ = &mut connecting => false,
+        }
+    };
+    assert!(timeout(PATIENCE, asked).await.expect("a request in time"));
+
+    timeout(PATIENCE, io.close()).await.expect("no session is left");
+    timeout(PATIENCE, served).await.expect("the listener ends").unwrap();
+    drop(connecting);
 }
