@@ -14,6 +14,7 @@ const get = (path) => new Promise((resolve, reject) => {
   }).on("error", reject);
 });
 
+// F-SCL-04
 test("answers come through nginx", async () => {
   const { headers } = await get("/socket.io/?EIO=4&transport=polling");
   assert.match(headers.server ?? "", /nginx/);
