@@ -6,7 +6,7 @@
 //!
 //! Source: "connection state recovery" of Socket.IO 4.6. Three things are better here. A client is recovered though no
 //! event has reached it yet, though it was idle for so long that its last event is not recorded any more, and as often as
-//! it is cut off.
+//! it is cut off. The second holds as long as the limits have displaced nothing; docs/src/recovery.md lists what is not right yet.
 
 mod kept;
 mod record;
