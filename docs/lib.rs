@@ -44,6 +44,7 @@ chapters! {
     http "src/http.md"
     introduction "src/introduction.md"
     limits "src/limits.md"
+    metrics "src/metrics.md"
     namespaces "src/namespaces.md"
     parsers "src/parsers.md"
     receiving "src/receiving.md"

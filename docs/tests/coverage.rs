@@ -190,11 +190,7 @@ fn table(
             let _ = writeln!(out, "| {id} | {level} | {title} | {list} |");
         }
     }
-    let parts = [
-        ("queue", "message queues"),
-        ("python", "the Python package"),
-        ("admin", "the Admin UI and metrics"),
-    ];
+    let parts = [("queue", "message queues"), ("python", "the Python package"), ("admin", "the Admin UI")];
     out.push_str("\n## Not there yet\n\nThese belong to parts that are planned.\n\n");
     for (part, name) in parts {
         let ids: Vec<_> = sections

@@ -19,13 +19,15 @@ use wirebird_proto::engine_io::OpenPacket;
 use crate::config::{Config, ConfigError};
 use crate::handshake::Handshake;
 use crate::id::Id;
+use crate::limit::Limit;
 use crate::message::{Message, Outgoing};
+use crate::metrics::{Counters, Metrics};
 use crate::queue::Item;
 use crate::reason::CloseReason;
 use crate::refusal::{Cause, Refusal};
 use crate::session::{Link, Session};
 use crate::timer::{Closed, Expire, Millis, Timers};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportKind};
 
 /// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
 ///
@@ -53,6 +55,12 @@ pub trait Handler: Send + Sync + 'static {
     fn refused(&self, refusal: &Refusal<'_>) {
         let _ = refusal;
     }
+
+    /// A client has run into a limit; `session` is its session if it has one yet. What becomes of it, the session, or the
+    /// request is settled already. Called on the way of the data: must be short.
+    fn limit_reached(&self, limit: Limit, session: Option<&Session>) {
+        let _ = (limit, session);
+    }
 }
 
 /// An Engine.IO server. Cheap to clone; making one starts nothing.
@@ -74,7 +82,7 @@ pub(crate) struct Shared {
     stopped: AtomicBool,
     emptied: Notify,
     told_to_close: Notify,
-    dropped: AtomicU64,
+    pub(crate) counters: Counters,
     /// What was logged, and when, so that a flood of it is not a flood of logs.
     pub(crate) logged: Mutex<Vec<(String, Millis)>>,
 }
@@ -99,7 +107,7 @@ impl Engine {
             stopped: AtomicBool::new(false),
             emptied: Notify::new(),
             told_to_close: Notify::new(),
-            dropped: AtomicU64::new(0),
+            counters: Counters::default(),
             logged: Mutex::default(),
         });
         Ok(Self { shared })
@@ -185,7 +193,18 @@ impl Engine {
 
     /// How many messages were dropped or refused because a client reads too slowly, volatile ones included.
     pub fn dropped_messages(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.shared.counters.dropped_messages()
+    }
+
+    /// What has been counted so far.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.counters.snapshot()
+    }
+
+    /// Counts that a client has run into a limit, and tells the layer above. For drivers of transports, and for that layer
+    /// itself. Must be called without locks.
+    pub fn count_limit(&self, limit: Limit, session: Option<&Session>) {
+        self.shared.limit_reached(limit, session);
     }
 
     /// Opens a session on a transport that carries packets both ways: a WebSocket, or the memory of this process. The
@@ -244,12 +263,16 @@ impl Engine {
         if self.shared.config.runtime.is_some() {
             self.attach_runtime();
         }
+        let kind = link.kind();
         let session = Session::new(id, handshake, self.shared.clone(), link);
         if let Some(first) = first {
             session.core.lock().queue.push(first);
         }
         match self.shared.sessions.entry(id) {
-            Entry::Vacant(free) => drop(free.insert(session.clone())),
+            Entry::Vacant(free) => {
+                self.shared.counters.opened(kind);
+                drop(free.insert(session.clone()));
+            }
             Entry::Occupied(_) => {
                 tracing::error!(target: "wirebird::engineio", "the generator of session ids repeated itself");
                 return None;
@@ -423,16 +446,21 @@ impl Shared {
         }
     }
 
-    pub(crate) fn forget(&self, id: Id) {
-        if self.sessions.remove(&id).is_some() && self.sessions.is_empty() {
+    pub(crate) fn forget(&self, id: Id, kind: TransportKind) {
+        if self.sessions.remove(&id).is_none() {
+            return;
+        }
+        self.counters.gone(kind);
+        if self.sessions.is_empty() {
             self.emptied.notify_waiters();
         }
     }
 
-    pub(crate) fn count_dropped(&self, messages: usize) {
-        if messages > 0 {
-            self.dropped.fetch_add(messages as u64, Ordering::Relaxed);
-        }
+    /// A client has run into a limit. Must be called without locks.
+    #[cold]
+    pub(crate) fn limit_reached(&self, limit: Limit, session: Option<&Session>) {
+        self.counters.limit(limit);
+        self.tell(|handler| handler.limit_reached(limit, session));
     }
 }
 

@@ -27,6 +27,34 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::TransportClose,
+        Self::TransportError,
+        Self::ClientClose,
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::ForcedClose,
+        Self::ForcedServerClose,
+        Self::ServerShutdown,
+        Self::SlowConsumer,
+    ];
+
+    /// A short name for metrics: `transport-close`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TransportClose => "transport-close",
+            Self::TransportError => "transport-error",
+            Self::ClientClose => "client-close",
+            Self::PingTimeout => "ping-timeout",
+            Self::ParseError => "parse-error",
+            Self::ForcedClose => "forced-close",
+            Self::ForcedServerClose => "forced-server-close",
+            Self::ServerShutdown => "server-shutdown",
+            Self::SlowConsumer => "slow-consumer",
+        }
+    }
+
     /// The name Node's server gives it.
     pub const fn as_node_str(self) -> &'static str {
         match self {

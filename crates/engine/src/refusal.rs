@@ -7,6 +7,7 @@ use http::request::Parts;
 use wirebird_proto::websocket::HandshakeError;
 
 use crate::id;
+use crate::limit::Limit;
 
 /// A request that was refused.
 #[derive(Debug)]
@@ -99,6 +100,17 @@ impl Cause {
             Self::Full => "full",
             Self::Closing => "closing",
             Self::NoId => "no-id",
+        }
+    }
+
+    /// The limit that the request ran into, if that is the cause.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Overlap => Some(Limit::Overlap),
+            Self::BodyTooLarge => Some(Limit::Payload),
+            Self::HeadTooLarge => Some(Limit::HeaderBytes),
+            Self::Full => Some(Limit::Sessions),
+            _ => None,
         }
     }
 

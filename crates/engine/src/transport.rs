@@ -16,6 +16,9 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Polling, Self::WebSocket, Self::WebTransport];
+
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

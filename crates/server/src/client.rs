@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use wirebird_engine::{CloseReason, Expire, Message, Millis, Owed, Session};
-use wirebird_proto::socket_io::{Limits, Packet, PacketKind};
+use wirebird_engine::{CloseReason, Expire, Limit, Message, Millis, Owed, Session};
+use wirebird_proto::socket_io::{DecodeError, Limits, Packet, PacketKind};
 
-use crate::core::Core;
+use crate::core::{Core, Unaccepted};
 use crate::dispatch::{ConnectRequest, ConnectResponder};
 use crate::error::ConnectError;
 use crate::guard;
@@ -107,7 +107,7 @@ impl Client {
         match decoded {
             Ok(None) => {}
             Ok(Some(packet)) => self.handle(core, session, packet),
-            Err(error) => undecodable(session, &error),
+            Err(error) => undecodable(session, &error, Some(&error)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Client {
                     self.handle(core, session, packet);
                 }
             }
-            Err(error) => undecodable(session, &error),
+            Err(error) => undecodable(session, &error, error.downcast_ref()),
         }
     }
 
@@ -185,15 +185,20 @@ impl Client {
             let _ = session.send(old::refusal(core, session, name, &error));
         };
         if self.sockets.lock().len() >= core.options.max_namespaces {
+            session.count_limit(Limit::Namespaces);
             return refuse(ConnectError::new("Too many namespaces"));
         }
         if auth.as_ref().is_some_and(|auth| auth.len() > core.options.max_auth) {
+            session.count_limit(Limit::Auth);
             return refuse(ConnectError::new("The auth payload is too large"));
         }
         let namespace = match core.accepted_namespace(name, session.handshake()) {
             Ok(namespace) => namespace,
-            Err(message) => {
+            Err(Unaccepted { message, limit }) => {
                 tracing::debug!(target: "wirebird::socketio", nsp = ?name, reason = message, "refused a namespace");
+                if let Some(limit) = limit {
+                    session.count_limit(limit);
+                }
                 return refuse(ConnectError::new(message));
             }
         };
@@ -314,6 +319,20 @@ impl Client {
             || (own != Load::default() && limits.max_total.is_reached(core.load.get()))
     }
 
+    /// Which limit it is that stops reading.
+    fn heaviest(&self, core: &Core) -> Limit {
+        let (own, limit) = (self.load.get(), core.options.max_client);
+        if own.events >= limit.events {
+            Limit::PendingEvents
+        } else if own.bytes >= limit.bytes {
+            Limit::PendingBytes
+        } else if core.shards.is_overloaded() {
+            Limit::Broadcasts
+        } else {
+            Limit::PendingTotal
+        }
+    }
+
     fn is_light(&self, core: &Core) -> bool {
         let (own, limits) = (self.load.get(), &core.options);
         !core.shards.is_overloaded()
@@ -346,6 +365,7 @@ impl Client {
                 if paused {
                     tracing::debug!(target: "wirebird::socketio", overloaded, "reading from a client is paused");
                     session.pause_reading();
+                    session.count_limit(self.heaviest(core));
                 } else {
                     guard("resume", || session.resume_reading());
                 }
@@ -394,9 +414,16 @@ impl Client {
     }
 }
 
-fn undecodable(session: &Session, error: &dyn std::fmt::Display) {
+fn undecodable(session: &Session, error: &dyn std::fmt::Display, known: Option<&DecodeError>) {
     tracing::debug!(target: "wirebird::socketio", %error, "undecodable packet, closing");
     session.close(CloseReason::ParseError);
+    let limit = match known {
+        Some(DecodeError::TooManyAttachments) => Limit::Attachments,
+        Some(DecodeError::AttachmentsTooLarge) => Limit::AttachmentBytes,
+        Some(DecodeError::TooDeep) => Limit::Depth,
+        _ => return,
+    };
+    session.count_limit(limit);
 }
 
 impl Expire for Client {
@@ -409,6 +436,7 @@ impl Expire for Client {
             engine.offload(move || {
                 tracing::debug!(target: "wirebird::socketio", "no namespace was joined in time, closing");
                 session.close(CloseReason::ForcedServerClose);
+                session.count_limit(Limit::ConnectTime);
             });
         } else if let Some(core) = self.core.upgrade() {
             // A connect handler is still at it.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
-    CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Message, Millis, RandomIds, Refusal,
+    CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Limit, Message, Millis, RandomIds, Refusal,
     Session, WeakEngine,
 };
 
@@ -41,8 +41,18 @@ use crate::tasks::Tasks;
 /// Event names that are remembered for having been warned of.
 const MAX_WARNED: usize = 256;
 
-/// What a client is told that asks for a namespace which is not for it.
-const INVALID_NAMESPACE: &str = "Invalid namespace";
+/// Why a client may not connect to a namespace.
+pub(crate) struct Unaccepted {
+    /// What it is told.
+    pub(crate) message: &'static str,
+    pub(crate) limit: Option<Limit>,
+}
+
+impl Unaccepted {
+    const INVALID: Self = Self { message: "Invalid namespace", limit: None };
+    const NAME_TOO_LONG: Self = Self { limit: Some(Limit::NamespaceName), ..Self::INVALID };
+    const TOO_MANY: Self = Self { message: "Too many namespaces", limit: Some(Limit::DynamicNamespaces) };
+}
 
 /// Binary attachments that current JavaScript clients accept in one packet.
 const CLIENT_ATTACHMENTS: usize = 10;
@@ -224,35 +234,38 @@ impl Core {
         &self,
         name: &ByteString,
         handshake: &Handshake,
-    ) -> Result<Arc<NamespaceInner>, &'static str> {
+    ) -> Result<Arc<NamespaceInner>, Unaccepted> {
         let known = self.namespaces.get(name).map(|entry| entry.value().clone());
         if let Some(registered) = known.as_ref().filter(|namespace| namespace.is_registered()) {
             return Ok(registered.clone());
         }
         // The name is the client's, and is kept and logged.
-        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(INVALID_NAMESPACE);
+        if name.len() > MAX_NAME {
+            return Err(Unaccepted::NAME_TOO_LONG);
+        }
+        if name.chars().any(char::is_control) {
+            return Err(Unaccepted::INVALID);
         }
         let parent = match known.as_ref().and_then(|namespace| namespace.parent()) {
             // Who is let into a namespace that is there already is let in by the same pattern.
             Some(parent) if parent.allows(name, handshake) => Some(parent.clone()),
-            Some(_) => return Err(INVALID_NAMESPACE),
+            Some(_) => return Err(Unaccepted::INVALID),
             None => self.parents.find(name, handshake),
         };
         if parent.is_none() && !self.options.namespaces.allows(name, handshake) {
-            return Err(INVALID_NAMESPACE);
+            return Err(Unaccepted::INVALID);
         }
         if known.is_none() && self.namespaces.len() >= self.options.max_dynamic_namespaces {
             // Some that nobody uses may be among them.
             self.count_new_namespace();
-            return Err("Too many namespaces");
+            return Err(Unaccepted::TOO_MANY);
         }
         // There may be many of them, with few sockets each: a map for many threads would be most of it.
         let namespace = self.namespace_with(name.clone(), || DashMap::with_shard_amount(2));
         if let Some(parent) = parent {
             let owner = namespace.adopt(&parent, self.options.concurrency);
             if !Arc::ptr_eq(owner, &parent) && !owner.allows(name, handshake) {
-                return Err(INVALID_NAMESPACE);
+                return Err(Unaccepted::INVALID);
             }
         }
         Ok(namespace)
@@ -333,6 +346,7 @@ impl Expire for Core {
             engine.schedule(at, self.me.clone(), 0);
         }
         if !due.is_empty() {
+            due.iter().for_each(|question| engine.count_limit(question.limit(), None));
             engine
                 .offload(move || due.into_iter().for_each(|question| question.give_up(|| AckError::Timeout)));
         }
@@ -383,6 +397,12 @@ impl Handler for Core {
         }
         if let Some(hook) = &self.options.on_connection_error {
             guard("on_connection_error", || hook(refusal));
+        }
+    }
+
+    fn limit_reached(&self, limit: Limit, session: Option<&Session>) {
+        if let Some(observer) = &self.observer {
+            guard("observer", || observer.limit_reached(limit, session));
         }
     }
 }

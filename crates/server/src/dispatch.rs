@@ -278,4 +278,10 @@ pub trait Observer: Send + Sync + 'static {
     fn refused(&self, refusal: &wirebird_engine::Refusal<'_>) {
         let _ = refusal;
     }
+
+    /// A client has run into a limit, which has been counted ([`Server::metrics`](crate::Server::metrics)); `session` is its
+    /// session if it has one yet.
+    fn limit_reached(&self, limit: wirebird_engine::Limit, session: Option<&wirebird_engine::Session>) {
+        let _ = (limit, session);
+    }
 }

@@ -90,6 +90,7 @@
 //! | speak TLS; HTTP/2 and WebSockets on it (cargo feature `http2`) | [`Server::serve_tls`], [`Server::serve_connection`] |
 //! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
+//! | watch it: sessions, sockets, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Observer`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | let JavaScript clients 1.x and 2.x in, or pages that poll by script tags | [`Builder::allow_eio3`], [`Builder::jsonp`] |
@@ -141,6 +142,7 @@ mod listeners;
 mod load;
 mod mailbox;
 mod members;
+mod metrics;
 mod named;
 mod namespace;
 mod old;
@@ -183,6 +185,7 @@ pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler,
 pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
 pub use listeners::{ListenerId, Recipients};
+pub use metrics::Metrics;
 pub use named::NamedHandler;
 pub use namespace::Namespace;
 pub use operator::Operator;
@@ -326,7 +329,7 @@ pub use wirebird_macros::event;
 pub use wirebird_engine as engine;
 pub use wirebird_engine::http::ClientFiles;
 pub use wirebird_engine::{
-    ConfigError, Cookie, CookieValue, Cors, Deflate, Handshake, Origins, Overflow, PeerAddr, Refusal,
+    ConfigError, Cookie, CookieValue, Cors, Deflate, Handshake, Limit, Origins, Overflow, PeerAddr, Refusal,
     SendQueue, TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;

@@ -139,6 +139,11 @@ impl NamespaceInner {
         self.connected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How many sockets are connected.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count_disconnected(&self) {
         self.connected.fetch_sub(1, Ordering::Relaxed);
     }
@@ -447,7 +452,7 @@ impl Namespace {
 
     /// How many sockets are connected.
     pub fn socket_count(&self) -> usize {
-        self.inner.connected.load(Ordering::Relaxed)
+        self.inner.connected()
     }
 
     /// The rooms that somebody is in, without the sockets' own.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use wirebird_engine::Millis;
+use wirebird_engine::{Limit, Millis};
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::acks::AckResult;
@@ -95,6 +95,7 @@ impl Core {
         let (id, timer) = match self.questions.open(question) {
             Ok(opened) => opened,
             Err(question) => {
+                engine.count_limit(Limit::Questions, None);
                 question.give_up(|| AckError::TooMany);
                 return None;
             }
@@ -129,6 +130,16 @@ impl Core {
                 Err(Incomplete { answered: answers.len(), servers, answers })
             }
             _ => Ok(answers),
+        }
+    }
+}
+
+impl Question {
+    /// The limit that it runs into when the answers do not come in time.
+    pub(crate) fn limit(&self) -> Limit {
+        match self.answers {
+            Answers::Acks { .. } => Limit::AckTime,
+            Answers::Servers(_) => Limit::ClusterTime,
         }
     }
 }

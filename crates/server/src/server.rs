@@ -25,6 +25,7 @@ use crate::event_layer::EventLayer;
 use crate::fallback::Tower;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 use crate::layer::{Layer, NotFound, Service};
+use crate::metrics::Metrics;
 use crate::named::NamedHandler;
 use crate::namespace::Namespace;
 use crate::socket::Socket;
@@ -180,6 +181,11 @@ impl Server {
     /// The Engine.IO side: sessions, counters, the clock.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What has been counted so far: sessions, sockets, limits that clients ran into, requests that were refused.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.root.core, &self.engine)
     }
 
     // ---- serving ----

@@ -40,6 +40,27 @@ fn the_standalone_server_is_as_short_as_it_says() {
     assert!(include_str!("../../standalone.rs").lines().count() <= 15);
 }
 
+/// F-LOG-05, F-INT-03: numbers for collectors, and a line for each limit that somebody runs into.
+#[test]
+fn metrics() {
+    let example = example!("metrics");
+    let addr = example.addr();
+    let mut client = Client::connect(addr);
+    for (room, joined) in [("a", true), ("b", true), ("c", false)] {
+        assert_eq!(client.call("join", json!([room])), json!([joined]));
+    }
+    let body = http::get(addr, "/metrics").body;
+    for line in [
+        r#"wirebird_sessions{transport="websocket"} 1"#,
+        r#"wirebird_sockets{namespace="/"} 1"#,
+        r#"wirebird_limits_reached_total{limit="rooms"} 1"#,
+        "# EOF",
+    ] {
+        assert!(body.lines().any(|other| other == line), "{line} is not in\n{body}");
+    }
+    example.wait_for_line("a client ran into the limit rooms");
+}
+
 /// F-STA-01, F-STA-10: a page, its files and the server from one process.
 #[test]
 fn static_files() {

@@ -393,9 +393,13 @@ fn refuse(engine: &Engine, parts: &Parts, cause: &Cause, cors: &CorsHeaders) -> 
 /// Says, in the log and to the layer above, that a request is refused.
 fn tell_refused(engine: &Engine, parts: &Parts, cause: &Cause) {
     log::refused(engine, parts, cause);
+    engine.shared().counters.refused(cause);
     let refusal =
         Refusal { status: cause.status(), code: cause.code(), message: cause.message(), cause, parts };
     engine.shared().tell(|handler| handler.refused(&refusal));
+    if let Some(limit) = cause.limit() {
+        engine.count_limit(limit, None);
+    }
 }
 
 /// Why a session does not take a poll or a POST.

@@ -4,6 +4,7 @@ use wirebird_proto::engine_io::PacketError;
 use wirebird_proto::websocket::CloseCode;
 
 use super::{DRAIN, Known, Link, Phase, Session};
+use crate::limit::Limit;
 use crate::reason::CloseReason;
 use crate::timer::Millis;
 
@@ -13,14 +14,14 @@ impl Session {
     /// right after that.
     pub fn close(&self, reason: CloseReason) {
         if self.begin_close(reason, None, reason.flushes()) {
-            self.announce_close(reason);
+            self.tell_end(reason);
         }
     }
 
     /// As [`Session::close`], with the code of the WebSocket close frame.
     pub(crate) fn close_with_code(&self, reason: CloseReason, code: CloseCode) {
         if self.begin_close(reason, Some(code), reason.flushes()) {
-            self.announce_close(reason);
+            self.tell_end(reason);
         }
     }
 
@@ -31,7 +32,7 @@ impl Session {
             sid = self.id.hint(), transport = %self.transport(), %error, "undecodable packet, closing"
         );
         if self.begin_close(CloseReason::ParseError, None, false) {
-            self.announce_close(CloseReason::ParseError);
+            self.tell_end(CloseReason::ParseError);
         }
     }
 
@@ -40,7 +41,7 @@ impl Session {
         if self.begin_close(reason, None, reason.flushes())
             && let Some(me) = self.me.upgrade()
         {
-            self.shared.offload(move || me.announce_close(reason));
+            self.shared.offload(move || me.tell_end(reason));
         }
     }
 
@@ -50,6 +51,7 @@ impl Session {
             return false;
         }
         core.reason = Some(reason);
+        self.shared.counters.closed(reason);
         core.close_code = code;
         core.phase = if flush { Phase::Draining } else { Phase::Closed };
         let candidate = core.upgrade.take().map(|u| u.transport);
@@ -67,13 +69,14 @@ impl Session {
         }
         // It is there until the client has what waits and knows of the close.
         let lingers = core.phase == Phase::Draining;
+        let kind = core.link.kind();
         if lingers {
             let deadline = self.shared.now() + self.shared.config.close_timeout.as_millis() as Millis;
             self.shared.timers.schedule(deadline, self.timer(), DRAIN);
         }
         drop(core);
         if !lingers {
-            self.shared.forget(self.id);
+            self.shared.forget(self.id, kind);
         }
         for waker in drained.into_iter().chain(poll).chain(reader) {
             waker.wake();
@@ -82,6 +85,13 @@ impl Session {
             transport.wake();
         }
         true
+    }
+
+    fn tell_end(&self, reason: CloseReason) {
+        if reason == CloseReason::PingTimeout {
+            self.shared.limit_reached(Limit::PongTime, Some(self));
+        }
+        self.announce_close(reason);
     }
 
     pub(super) fn announce_close(&self, reason: CloseReason) {
@@ -101,20 +111,29 @@ impl Session {
         drop(slot);
     }
 
+    /// What waits for the client has had its time.
+    pub(super) fn give_up_draining(&self) {
+        let late = self.core.lock().phase == Phase::Draining;
+        self.finish();
+        if late {
+            self.shared.limit_reached(Limit::CloseTime, Some(self));
+        }
+    }
+
     /// What waited has gone out, or there is no time for it: nothing of the session is left. Called by the driver of
     /// its transport; does nothing while the session is open.
     pub fn finish(&self) {
-        let link = {
+        let (link, kind) = {
             let mut core = self.core.lock();
             if core.phase == Phase::Open {
                 return;
             }
             core.phase = Phase::Closed;
             core.torn |= core.queue.clear();
-            let closed = Link::Closed(core.link.kind());
-            std::mem::replace(&mut core.link, closed)
+            let kind = core.link.kind();
+            (std::mem::replace(&mut core.link, Link::Closed(kind)), kind)
         };
-        self.shared.forget(self.id);
+        self.shared.forget(self.id, kind);
         match link {
             Link::Stream(transport) => transport.wake(),
             Link::Polling { waker: Some(waker), .. } => waker.wake(),

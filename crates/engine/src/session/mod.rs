@@ -23,6 +23,7 @@ use wirebird_proto::websocket::{CloseCode, Deflater};
 use crate::engine::{Engine, Shared};
 use crate::handshake::Handshake;
 use crate::id::Id;
+use crate::limit::Limit;
 use crate::protocol::Protocol;
 use crate::queue::Queue;
 use crate::reason::CloseReason;
@@ -114,7 +115,7 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    fn kind(&self) -> TransportKind {
+    pub(crate) fn kind(&self) -> TransportKind {
         match self {
             Self::Polling { .. } => TransportKind::Polling,
             Self::Stream(transport) => transport.kind(),
@@ -248,6 +249,11 @@ impl Session {
         let _ = self.layer.set(value);
     }
 
+    /// Counts that the client has run into a limit, and tells the layer above. Must be called without locks.
+    pub fn count_limit(&self, limit: Limit) {
+        self.shared.limit_reached(limit, Some(self));
+    }
+
     /// What the application keeps for this session.
     pub fn slot(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         self.slot.lock().clone()
@@ -268,7 +274,7 @@ impl Expire for Session {
         match token {
             HEARTBEAT => self.beat(now),
             UPGRADE => self.expire_upgrade(now),
-            _ => self.finish(),
+            _ => self.give_up_draining(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::drive::thread_token;
 use super::{Core, Link, Phase, Session};
+use crate::limit::Limit;
 use crate::message::Outgoing;
 use crate::queue::{Full, Item, Queue};
 use crate::reason::CloseReason;
@@ -108,7 +109,7 @@ impl Session {
     /// As [`Session::send_volatile`], and as [`Session::begin_send`].
     pub fn begin_send_volatile(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
         if !self.is_writable() {
-            self.shared.count_dropped(1);
+            self.shared.counters.dropped(1);
             return (Ok(false), Owed(After::Nothing));
         }
         let (sent, owed) = self.begin_push(message, true);
@@ -196,11 +197,11 @@ impl Session {
                     self.compressed(core, message, volatile, window)
                 };
                 core.queue.push(item);
-                self.shared.count_dropped(dropped);
+                self.shared.counters.dropped(dropped);
                 (after, Ok(()))
             }
             Err(Full::Refuse) => {
-                self.shared.count_dropped(1);
+                self.shared.counters.dropped(1);
                 (after, Err(SendError::Full))
             }
             Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
@@ -261,6 +262,7 @@ impl Session {
                     peer = self.handshake().peer_addr().map(tracing::field::display),
                     packets, bytes, "the client reads too slowly: its send queue is full, closing it"
                 );
+                self.shared.limit_reached(Limit::SendQueue, Some(self));
                 self.close_elsewhere(CloseReason::SlowConsumer);
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::drive::same;
 use super::{Link, Phase, Session, UPGRADE, Upgrade};
+use crate::limit::Limit;
 use crate::timer::Millis;
 use crate::transport::Transport;
 
@@ -68,6 +69,7 @@ impl Session {
                 let old = std::mem::replace(&mut core.link, Link::Stream(transport.clone()));
                 core.upgrade = None;
                 core.blocked = false;
+                self.shared.counters.upgraded(transport.kind());
                 self.excuse_pong(&mut core);
                 let after = self.flush_core(&mut core);
                 drop(core);
@@ -110,6 +112,7 @@ impl Session {
         if let Some(transport) = late {
             self.abandon_upgrade(&transport);
             transport.wake();
+            self.shared.limit_reached(Limit::UpgradeTime, Some(self));
         }
     }
 }

@@ -16,6 +16,7 @@ use wirebird_proto::websocket::{
 
 use super::io::{Link, Stream};
 use crate::http::log_too_large;
+use crate::limit::Limit;
 use crate::read_buffer;
 use crate::reason::CloseReason;
 use crate::session::{Probe, Session};
@@ -193,6 +194,9 @@ impl<S: Stream> Connection<S> {
                     }
                     if self.role == Role::Session {
                         self.session.close_with_code(CloseReason::TransportError, code);
+                    }
+                    if code == CloseCode::TOO_BIG {
+                        self.session.shared.limit_reached(Limit::Payload, Some(&self.session));
                     }
                     return Some(End::Close(Some(code)));
                 }

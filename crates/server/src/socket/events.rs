@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wirebird_engine::{Millis, Outgoing, SendError};
+use wirebird_engine::{Limit, Millis, Outgoing, SendError};
 use wirebird_proto::socket_io::RawArgs;
 
 use super::{Socket, SocketInner};
@@ -158,6 +158,9 @@ impl SocketInner {
                 Some(id)
             }
             Err((sink, error)) => {
+                if matches!(error, AckError::TooMany) {
+                    self.session.count_limit(Limit::PendingAcks);
+                }
                 resolve(sink, Err(error));
                 None
             }
@@ -205,6 +208,7 @@ impl SocketInner {
             engine.schedule(at, self.me.clone(), ACKS);
         }
         if !due.is_empty() {
+            due.iter().for_each(|_| self.session.count_limit(Limit::AckTime));
             engine.offload(move || due.into_iter().for_each(|sink| resolve(sink, Err(AckError::Timeout))));
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirebird_engine::{CloseReason, Handshake, SendError, Session, TransportKind};
+use wirebird_engine::{CloseReason, Handshake, Limit, SendError, Session, TransportKind};
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::decode_args;
 
@@ -241,7 +241,14 @@ impl Socket {
         if let Some(owner) = self.0.namespace.socket(&room) {
             return if owner.id == self.id() { Ok(()) } else { Err(RoomError::Reserved) };
         }
-        let change = self.0.join(&room)?;
+        let change = self.0.join(&room).inspect_err(|error| {
+            let limit = match error {
+                RoomError::TooMany => Limit::Rooms,
+                RoomError::NameTooLong => Limit::RoomName,
+                RoomError::Reserved | RoomError::Disconnected => return,
+            };
+            self.0.session.count_limit(limit);
+        })?;
         if let Some(observer) = self.0.core.observer.as_ref().filter(|_| change != Change::None) {
             if change == Change::Room {
                 guard("observer", || observer.room_created(&self.namespace(), &room));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wirebird_engine::{Expire, Millis, Outgoing};
+use wirebird_engine::{Expire, Limit, Millis, Outgoing};
 use wirebird_proto::socket_io::HeaderKind;
 
 use super::events::{ACKS, resolve};
@@ -252,6 +252,7 @@ impl SocketInner {
                 "a handler of a disconnected socket has not finished; the events behind it are dropped"
             );
             self.client.uncount(&self.core, dropped);
+            self.session.count_limit(Limit::HandlerTime);
         }
         self.pump();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wirebird_engine::{CloseReason, Outgoing, Overflow, Owed, SendError, Session};
+use wirebird_engine::{CloseReason, Limit, Outgoing, Overflow, Owed, SendError, Session};
 
 use super::{Gate, SocketInner};
 use crate::guard;
@@ -95,6 +95,7 @@ impl SocketInner {
             return SendError::Full;
         }
         let session = self.session.clone();
+        session.count_limit(Limit::SendQueue);
         session.engine().offload(move || session.close(CloseReason::SlowConsumer));
         SendError::Closed
     }
