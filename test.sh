@@ -3,7 +3,7 @@
 #
 #   ./test.sh             everything
 #   ./test.sh rust        formatting, lints, docs, unit, property, scenario and doc tests
-#   ./test.sh fuzz        each decoder's fuzz target for a few seconds
+#   ./test.sh fuzz        each fuzz target for ten seconds (FUZZ_SECONDS)
 #   ./test.sh instructions  what hot paths cost, in instructions, under valgrind
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
@@ -34,7 +34,7 @@ fuzz() {
         step "${as_root[@]}" apt-get update -qq
         step "${as_root[@]}" apt-get install -y -qq g++
     fi
-    step fuzz/run.sh "${FUZZ_SECONDS:-5}"
+    step fuzz/run.sh "${FUZZ_SECONDS:-10}"
 }
 
 instructions() {

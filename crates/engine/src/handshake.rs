@@ -94,11 +94,11 @@ impl Handshake {
 
     /// The path of the URI.
     pub fn path(&self) -> &str {
-        let uri = match self.uri.find("://") {
-            Some(at) => self.uri[at + 3..].find('/').map_or("/", |slash| &self.uri[at + 3 + slash..]),
-            None => &self.uri,
-        };
-        uri.split('?').next().unwrap_or(uri)
+        let uri = self.uri.split('?').next().unwrap_or(&self.uri);
+        match uri.split_once("://") {
+            Some((_, rest)) if !uri.starts_with('/') => rest.find('/').map_or("/", |slash| &rest[slash..]),
+            _ => uri,
+        }
     }
 
     /// The raw query string, without `?`; empty when there is none.
@@ -235,7 +235,19 @@ mod tests {
         assert!(!shake.is_secure());
     }
 
-    /// F-INT-06, AB-18, pain 21
+    #[test]
+    fn an_address_in_the_query_is_no_part_of_the_path() {
+        for (uri, path) in [
+            ("/socket.io/?next=https://example.com/there", "/socket.io/"),
+            ("http://example.com/socket.io/?next=https://a/b", "/socket.io/"),
+            ("http://example.com?next=/b", "/"),
+            ("/a://b/c", "/a://b/c"),
+        ] {
+            let mut parts = http::Request::get(uri).body(()).unwrap().into_parts().0;
+            assert_eq!(Handshake::new(&mut parts, &TrustedProxies::None).path(), path);
+        }
+    }
+
     /// F-INT-06: nobody's by default, and only those of proxies that are named.
     #[test]
     fn forwarding_headers_count_only_from_trusted_proxies() {
