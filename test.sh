@@ -25,6 +25,7 @@ rust() {
     # Without what is optional, too: in the workspace somebody always asks for it.
     step cargo clippy -p wirebird --all-targets --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps --quiet
+    RUSTDOCFLAGS="-D warnings" step cargo doc -p wirebird --no-deps --quiet
     step cargo test --workspace --quiet
 }
 

@@ -45,10 +45,11 @@ macro_rules! timeouts {
 timeouts!(EmitWithAck);
 timeouts!(BroadcastWithAck);
 
-/// An event for one client whose acknowledgement is wanted: await it. Nothing is emitted before.
+/// An event for one client whose acknowledgement is wanted: await it. Nothing is emitted before, unless
+/// [`start`](EmitWithAck::start) is called.
 ///
 /// `T` is what the client acknowledges: one argument, or a tuple for several, or `()` for any.
-#[must_use = "the event is emitted when this is awaited"]
+#[must_use = "the event is emitted when this is awaited, or by `start()`"]
 pub struct EmitWithAck<T> {
     socket: Arc<SocketInner>,
     encoded: Result<Encoded, EmitError>,
@@ -69,6 +70,24 @@ impl<T> EmitWithAck<T> {
     pub fn compress(mut self, compress: bool) -> Self {
         self.encoded = self.encoded.map(|encoded| encoded.compress(compress));
         self
+    }
+}
+
+impl<T: DeserializeOwned> EmitWithAck<T> {
+    /// Emits the event now, in the order of the calls; the acknowledgement is awaited later, or in a task:
+    ///
+    /// ```
+    /// # fn f(socket: wirebird::Socket) -> Result<(), wirebird::EmitError> {
+    /// let answer = socket.emit_with_ack::<String>("your name?", ()).start();
+    /// socket.emit("this comes after the question", ())?;
+    /// socket.spawn(async move {
+    ///     println!("{}", answer.await?);
+    ///     Ok::<(), wirebird::AckError>(())
+    /// });
+    /// # Ok(()) }
+    /// ```
+    pub fn start(self) -> AckFuture<T> {
+        self.into_future()
     }
 }
 
@@ -103,6 +122,7 @@ impl<T> fmt::Debug for EmitWithAck<T> {
 
 /// Waits for an acknowledgement. Dropping it forgets the acknowledgement.
 #[derive(Debug)]
+#[must_use = "the acknowledgement is forgotten unless this is awaited"]
 pub struct AckFuture<T> {
     receiver: oneshot::Receiver<AckResult>,
     _entry: Entry,

@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::dynamic::{MAX_NAME, Parents};
 use crate::error::AckError;
+use crate::failures::Failures;
 use crate::guard;
 use crate::handlers::Handlers;
 use crate::id::SocketId;
@@ -96,6 +97,7 @@ pub(crate) struct Core {
     broadcasts: AtomicU64,
     /// Events that have been warned of.
     warned: Mutex<HashSet<Box<str>>>,
+    pub(crate) failures: Failures,
     me: Weak<Self>,
 }
 
@@ -130,6 +132,7 @@ impl Core {
             until_sweep: AtomicUsize::new(SWEEP),
             broadcasts: AtomicU64::new(0),
             warned: Mutex::default(),
+            failures: Failures::default(),
             me: me.clone(),
             options,
         })

@@ -1,19 +1,25 @@
 //! Errors: what handlers return, what calls answer, what clients are told.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 
 use bytestring::ByteString;
 use serde::Serialize;
 use wirebird_proto::socket_io::DecodeError;
-use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value};
+use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value, without_data};
 
 use crate::guard::clipped;
+use crate::layers::{NotInSession, RateLimited};
 
 /// What went wrong in a handler. Any error turns into it by `?`, and it reaches the handler that
 /// [`Server::on_error`](crate::Server::on_error) registered.
 ///
 /// Like `anyhow::Error` it does not implement [`std::error::Error`] itself.
-pub struct Error(Inner);
+pub struct Error {
+    inner: Inner,
+    /// Where it was made, if backtraces are switched on.
+    backtrace: Option<Box<Backtrace>>,
+}
 
 enum Inner {
     Other(Box<dyn std::error::Error + Send + Sync>),
@@ -24,12 +30,22 @@ enum Inner {
 impl Error {
     /// An error that is only a message.
     pub fn msg(message: impl fmt::Display) -> Self {
-        Self(Inner::Message(message.to_string()))
+        Self::new(Inner::Message(message.to_string()))
     }
 
     /// An error of which only this is known, such as one of `anyhow`.
     pub fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
-        Self(Inner::Other(error))
+        Self::new(Inner::Other(error))
+    }
+
+    fn new(inner: Inner) -> Self {
+        let mut this = Self { inner, backtrace: None };
+        // Backtraces are dear: a client must not be able to have them made.
+        if !this.is_clients_fault() {
+            let backtrace = Backtrace::capture();
+            this.backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| Box::new(backtrace));
+        }
+        this
     }
 
     pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
@@ -38,12 +54,12 @@ impl Error {
             .map(|s| (*s).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a value that is not text".into());
-        Self(Inner::Panic(text))
+        Self { inner: Inner::Panic(text), backtrace: None }
     }
 
     /// Whether a handler panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.0, Inner::Panic(_))
+        matches!(self.inner, Inner::Panic(_))
     }
 
     /// Whether the client's arguments were not what the handler takes. [`ArgumentError`] says more.
@@ -51,9 +67,32 @@ impl Error {
         self.downcast_ref::<ArgumentError>().is_some() || self.downcast_ref::<ArgsError>().is_some()
     }
 
+    /// Whether what the client sent along when it connected was not what the handler takes. [`AuthError`] says more.
+    pub fn is_bad_auth(&self) -> bool {
+        self.downcast_ref::<AuthError>().is_some()
+    }
+
+    /// Whether a client can cause it as often as it likes.
+    pub(crate) fn is_clients_fault(&self) -> bool {
+        self.is_bad_arguments()
+            || self.is_bad_auth()
+            || self.downcast_ref::<RateLimited>().is_some()
+            || self.downcast_ref::<NotInSession>().is_some()
+    }
+
+    /// Where the error was made: where `?` turned another error into this one, or [`Error::msg`] was called. There is one
+    /// if `RUST_BACKTRACE=1` or `RUST_LIB_BACKTRACE=1` is set (see [`std::backtrace`]), except of panics, which the panic
+    /// hook reports, and of errors that clients can cause as they like: [bad arguments](Error::is_bad_arguments),
+    /// [bad credentials](Error::is_bad_auth), and what [`layers`](crate::layers) refuse.
+    ///
+    /// An error that no error handler takes is logged with it.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.backtrace.as_deref()
+    }
+
     /// The error it was made of, if it is an `E`.
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        match &self.0 {
+        match &self.inner {
             Inner::Other(error) => error.downcast_ref(),
             _ => None,
         }
@@ -61,7 +100,7 @@ impl Error {
 
     /// The error it was made of, if there is one.
     pub fn source(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
-        match &self.0 {
+        match &self.inner {
             Inner::Other(error) => Some(&**error),
             _ => None,
         }
@@ -70,13 +109,13 @@ impl Error {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        Self(Inner::Other(Box::new(error)))
+        Self::new(Inner::Other(Box::new(error)))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.inner {
             Inner::Other(error) => error.fmt(f),
             Inner::Message(message) => f.write_str(message),
             Inner::Panic(message) => write!(f, "the handler panicked: {message}"),
@@ -86,7 +125,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.inner {
             Inner::Other(error) => error.fmt(f),
             _ => fmt::Display::fmt(self, f),
         }
@@ -143,6 +182,61 @@ impl std::error::Error for ArgumentError {
         Some(&self.error)
     }
 }
+
+/// What a client sent along when it connected, its `auth` option, is not what a handler takes:
+/// [`Auth<T>`](crate::extract::Auth), [`Socket::auth`](crate::Socket::auth). It does not quote what was sent.
+///
+/// From a connect handler it refuses the client, which is told `Connection rejected by server`. To tell it more, take
+/// `Auth<Value>` or use [`Socket::auth`](crate::Socket::auth), and return a [`ConnectError`]:
+///
+/// ```
+/// use wirebird::{AuthError, ConnectError, Error, Server, Socket};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Login {
+///     token: String,
+/// }
+///
+/// let io = Server::new();
+/// io.on_connect(async |socket: Socket| match socket.auth::<Login>() {
+///     Ok(login) if login.token == "secret" => Ok(()),
+///     Ok(_) => Err(ConnectError::new("wrong token")),
+///     Err(error) if error.is_bad_auth() => Err(ConnectError::new(error.to_string())),
+///     Err(error) => Err(error.into()),
+/// });
+/// io.on_error(async |error: Error| {
+///     if let Some(error) = error.downcast_ref::<AuthError>() {
+///         println!("{}", if error.is_missing() { "no credentials" } else { "strange credentials" });
+///     }
+/// });
+/// ```
+#[derive(Debug)]
+pub struct AuthError {
+    missing: bool,
+    problem: String,
+}
+
+impl AuthError {
+    pub(crate) fn new(missing: bool, error: &serde_json::Error) -> Self {
+        Self { missing, problem: without_data(error) }
+    }
+
+    /// Whether the client sent nothing along.
+    pub fn is_missing(&self) -> bool {
+        self.missing
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.missing {
+            return f.write_str("the client sent no credentials along, and the handler takes some");
+        }
+        write!(f, "what the client sent along is not what the handler takes: {}", self.problem)
+    }
+}
+
+impl std::error::Error for AuthError {}
 
 /// A refusal of a connection: the client gets `{"message", "data"}` in its `connect_error`.
 ///

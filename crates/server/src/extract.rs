@@ -13,6 +13,7 @@
 //! | [`Extension<T>`] | what middleware put into that request | yes | yes | yes |
 //! | [`State<S>`] | what was given to [`Builder::state`](crate::Builder::state) | yes | yes | yes |
 //! | [`Namespace`] | the namespace | yes | yes | yes |
+//! | [`Server`] | the server | yes | yes | yes |
 //! | [`Path<T>`] | the parameters of its name, if it was opened by a [pattern](crate::Server::of_pattern) | yes | yes | yes |
 //! | [`Data<T>`] | the event's arguments, decoded | | yes | |
 //! | [`Args`] | the event's arguments, as values | | yes | |
@@ -21,6 +22,9 @@
 //! | [`AckSender`] | acknowledges later, or from elsewhere | | yes | |
 //! | [`EventContext`] | all of these at once | | yes | |
 //! | [`DisconnectReason`] | why | | | yes |
+//!
+//! Some may be missing: `Option<Session<T>>` and the others that implement [`OptionalFromContext`]. Arguments of your own
+//! implement [`FromContext`].
 
 use std::fmt;
 use std::ops::Deref;
@@ -38,11 +42,14 @@ use crate::error::{ArgumentError, Error};
 use crate::guard::clipped;
 use crate::namespace::Namespace;
 use crate::reason::DisconnectReason;
+use crate::server::Server;
 use crate::socket::Socket;
 
+mod optional;
 mod request;
 
 pub use crate::dynamic::Path;
+pub use optional::OptionalFromContext;
 pub use request::{Cookies, Query};
 
 /// Something that a handler can take as an argument. Implement it for arguments of your own.
@@ -221,7 +228,16 @@ impl<C: Context> FromContext<C> for Namespace {
     }
 }
 
+impl<C: Context> FromContext<C> for Server {
+    fn from_context(context: &C) -> Result<Self, Error> {
+        Ok(context.socket().server())
+    }
+}
+
 /// What the client sent along when it connected, its `auth` option. With `Auth<Option<T>>` it may be absent.
+///
+/// What is not a `T` is an [`AuthError`](crate::AuthError). From a connect handler it refuses the client, which is told
+/// `Connection rejected by server` and nothing more; the error goes to the error handler.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 

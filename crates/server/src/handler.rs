@@ -11,6 +11,7 @@ use crate::extract::{ConnectContext, DisconnectContext, EventContext, FromContex
 use crate::reply::Reply;
 use crate::settings::Settings;
 use crate::task::BoxFuture;
+use crate::tasks::Never;
 
 /// A handler of events: an async function of up to eight [extractors](crate::extract) that returns anything that
 /// serialises, or a `Result` of it.
@@ -79,6 +80,11 @@ pub struct Returns;
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Fallible;
+
+/// Marks handlers that never return: `async || todo!()`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Diverges;
 
 /// What connect and disconnect handlers can return.
 #[diagnostic::on_unimplemented(
@@ -156,6 +162,26 @@ macro_rules! handlers {
                         Err(error) => Err(error.into()),
                     }
                 })
+            }
+        }
+
+        impl<F, Fut, $($arg),*> EventHandler<(Diverges, $($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Never> + Send + 'static,
+            $($arg: FromContext<EventContext>,)*
+        {
+            fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
+                context.begin_taking();
+                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
+                    Ok(argument) => argument,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };)*
+                if let Err(error) = context.finish_taking() {
+                    return Box::pin(std::future::ready(Err(error)));
+                }
+                let future = self($($arg),*);
+                Box::pin(async move { match future.await {} })
             }
         }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use wirebird_engine::http::FallbackBody;
 
@@ -112,7 +113,9 @@ where
                 }
                 ResponseFutureProjection::File { file, rest } => {
                     if let Some(response) = ready!(file.as_mut().poll(cx)) {
-                        return Poll::Ready(Ok(response.map(|body| ResponseBody::File { body })));
+                        return Poll::Ready(Ok(
+                            response.map(|body| ResponseBody::File { body: FileBody::new(body) })
+                        ));
                     }
                     let Some((mut inner, request)) = rest.take() else { return Poll::Pending };
                     inner.call(request)
@@ -135,7 +138,7 @@ pin_project! {
     #[non_exhaustive]
     pub enum ResponseBody<R> {
         Own { body: Full<Bytes> },
-        File { body: FallbackBody },
+        File { body: FileBody },
         Inner { #[pin] body: R },
     }
 }
@@ -156,7 +159,7 @@ where
             ResponseBodyProjection::Own { body } => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
-            ResponseBodyProjection::File { body } => Pin::new(body).poll_frame(cx),
+            ResponseBodyProjection::File { body } => Pin::new(body.0.get_mut()).poll_frame(cx),
             ResponseBodyProjection::Inner { body } => {
                 body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -166,7 +169,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { body } => body.is_end_stream(),
-            Self::File { body } => body.is_end_stream(),
+            Self::File { body } => body.0.lock().is_end_stream(),
             Self::Inner { body } => body.is_end_stream(),
         }
     }
@@ -174,9 +177,19 @@ where
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { body } => body.size_hint(),
-            Self::File { body } => body.size_hint(),
+            Self::File { body } => body.0.lock().size_hint(),
             Self::Inner { body } => body.size_hint(),
         }
+    }
+}
+
+/// The body of a static file. The lock is never waited for: it makes the body `Sync`, which frameworks may ask for.
+#[derive(Debug)]
+pub struct FileBody(Mutex<FallbackBody>);
+
+impl FileBody {
+    fn new(body: FallbackBody) -> Self {
+        Self(Mutex::new(body))
     }
 }
 

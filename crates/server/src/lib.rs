@@ -88,7 +88,7 @@
 //! | compress, or not | [`Builder::per_message_deflate`], [`Builder::http_compression`], [`Operator::compress`] |
 //! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_with_service`] |
 //! | speak TLS; HTTP/2 and WebSockets on it (cargo feature `http2`) | [`Server::serve_tls`], [`Server::serve_connection`] |
-//! | serve static files (cargo feature `static-files`) | [`Builder::static_files`] |
+//! | serve static files (cargo feature `static-files`) | `Builder::static_files`, `StaticFiles` |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | watch it: sessions, sockets, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Observer`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
@@ -130,6 +130,7 @@ mod dynamic;
 mod error;
 mod event_layer;
 pub mod extract;
+mod failures;
 mod fallback;
 mod guard;
 mod handler;
@@ -179,7 +180,7 @@ pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,
 };
 pub use dynamic::DynamicNamespace;
-pub use error::{AckError, ArgumentError, ConnectError, EmitError, Error, Incomplete, RoomError};
+pub use error::{AckError, ArgumentError, AuthError, ConnectError, EmitError, Error, Incomplete, RoomError};
 pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 pub use id::SocketId;
@@ -321,7 +322,8 @@ pub use wirebird_macros::namespace;
 /// io.of("/other").on("cry", shout); // it is a handler like any other
 /// ```
 ///
-/// The name stands for a value then, not for a function that can be called. On a method the attribute is part of
+/// The name stands for a value then, not for a function that can be called, and nothing else in its module can be named so,
+/// variables included (in the function itself they can). On a method the attribute is part of
 /// [`namespace`](macro@namespace).
 pub use wirebird_macros::event;
 

@@ -4,16 +4,22 @@ use crate::error::Error;
 use crate::extract::{EventContext, FromContext};
 use crate::handler::EventHandler;
 use crate::reply::Reply;
+use crate::settings::{Configured, WithOptions};
 use crate::task::BoxFuture;
 
-/// A handler that is named for its event; [`event`](macro@crate::event) makes one of a function.
+/// A handler that is named for its event; [`event`](macro@crate::event) makes one of a function. With options
+/// ([`EventHandlerExt`](crate::EventHandlerExt)) it keeps its name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say which event it handles",
     note = "put `#[wirebird::event]` on the function, or name the event: `on(\"event\", handler)`"
 )]
-pub trait NamedHandler: EventHandler<Named> {
+pub trait NamedHandler<M = Named>: EventHandler<M> {
     /// The event.
     const EVENT: &'static str;
+}
+
+impl<M, H: NamedHandler<M>> NamedHandler<WithOptions<M>> for Configured<H> {
+    const EVENT: &'static str = H::EVENT;
 }
 
 /// Marks handlers that are named for their event.

@@ -235,7 +235,7 @@ impl Namespace {
     }
 
     /// Handles the event that the handler is named for: see [`event`](macro@crate::event).
-    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+    pub fn add<M, H: NamedHandler<M>>(&self, handler: H) -> &Self {
         self.on(H::EVENT, handler)
     }
 

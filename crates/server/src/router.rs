@@ -7,6 +7,7 @@ use crate::dispatch::{Completion, ConnectRequest, ConnectResponder, Dispatcher, 
 use crate::error::{ConnectError, Error};
 use crate::event_layer::Next;
 use crate::extract::{ConnectContext, DisconnectContext, EventContext};
+use crate::failures;
 use crate::guard::clipped;
 use crate::handler::{ConnectFn, DisconnectFn, ErrorFn};
 use crate::handlers::{EventEntry, Table};
@@ -265,7 +266,9 @@ fn ask(
     error: Error,
     completion: Option<Completion>,
 ) {
-    let Some(handler) = handlers.next().filter(|_| !core.is_stopped()) else { return log(&context, &error) };
+    let Some(handler) = handlers.next().filter(|_| !core.is_stopped()) else {
+        return failures::log(&context, &error);
+    };
     let call = context.clone();
     let span = span(context.socket(), "error");
     task::start(
@@ -279,16 +282,5 @@ fn ask(
             }
             Err(error) => ask(&context.socket().0.core.clone(), handlers, context, error, completion),
         },
-    );
-}
-
-fn log(context: &EventContext, error: &Error) {
-    tracing::error!(
-        target: "wirebird::socketio",
-        nsp = %context.socket().0.namespace.name,
-        sid = %context.socket().id(),
-        event = clipped(context.event()),
-        %error,
-        "a handler failed"
     );
 }

@@ -22,6 +22,7 @@ use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;
 use crate::dynamic::DynamicNamespace;
 use crate::event_layer::EventLayer;
+use crate::failures;
 use crate::fallback::Tower;
 use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
 use crate::layer::{Layer, NotFound, Service};
@@ -429,9 +430,7 @@ impl Server {
         F::Output: Outcome<crate::Error>,
     {
         let core = &self.root.core;
-        let report = |error| {
-            tracing::error!(target: "wirebird::socketio", %error, "a background task failed");
-        };
+        let report = |error| failures::log_task(&error);
         core.tasks.spawn(core.background_runtime().as_ref(), tracing::Span::none(), future, report)
     }
 
@@ -613,7 +612,7 @@ impl AnyNamespace {
     }
 
     /// As [`Namespace::add`].
-    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+    pub fn add<M, H: NamedHandler<M>>(&self, handler: H) -> &Self {
         self.on(H::EVENT, handler)
     }
 

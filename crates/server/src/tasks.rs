@@ -171,7 +171,7 @@ pub enum TaskEnd {
 }
 
 /// What a future returns that never does: `!`, which has no name of its own yet.
-type Never = <fn() -> ! as Returns>::Output;
+pub(crate) type Never = <fn() -> ! as Returns>::Output;
 
 #[doc(hidden)]
 pub trait Returns {

@@ -311,18 +311,20 @@ async fn a_broadcast_collects_answers_timeouts_and_disconnections() {
     assert!(io.to("nobody").emit_with_ack::<()>("ask", ()).await.unwrap().is_empty());
 }
 
-/// Acknowledgements and broadcasts of one thread come in their order.
+/// F-ACK-06, F-ACK-10: acknowledgements and broadcasts of one thread come in their order; `start` emits at once.
 #[tokio::test]
 async fn asking_does_not_overtake_what_was_emitted_before() {
     let io = Server::new();
     let (client, socket) = connected(&io).await;
     io.emit("first", ()).unwrap();
-    let ask = socket.emit_with_ack::<()>("second", ()).into_future();
+    let ask = socket.emit_with_ack::<u8>("second", ()).start();
     let all = io.emit_with_ack::<()>("third", ()).stream().unwrap();
     io.emit("fourth", ()).unwrap();
     let expected = [r#"2["first"]"#, r#"20["second"]"#, r#"21["third"]"#, r#"2["fourth"]"#];
     assert_eq!(client.next_many(4).await, expected);
-    drop((ask, all));
+    client.send("30[7]");
+    assert_eq!(ask.await.unwrap(), 7);
+    drop(all);
 }
 
 /// Pain 6: unanswered questions leave nothing behind.

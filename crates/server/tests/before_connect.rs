@@ -81,7 +81,7 @@ async fn the_first_error_refuses_with_its_data() {
         ("/false", general, None),
         ("/panic", general, Some("on purpose")),
         ("/other", general, Some("the database is down")),
-        ("/extractor", general, Some("what the client sent along")),
+        ("/extractor", general, Some("the client sent no credentials")),
     ] {
         client.send(support::connect(name));
         assert_eq!(client.next().await, format!("4{name},{answer}"));

@@ -12,7 +12,7 @@ use support::{Client, settle};
 use tracing::subscriber::DefaultGuard;
 use wirebird::extract::{Auth, Data};
 use wirebird::layers::{Beyond, RateLimit, Require};
-use wirebird::{Error, Server};
+use wirebird::{Error, EventHandlerExt, Server};
 
 /// What was logged on this thread.
 #[derive(Clone, Default)]
@@ -130,4 +130,36 @@ async fn names_of_events_are_clipped() {
         assert!(line.len() < 1000, "{} bytes: {}…", line.len(), &line[..300]);
         assert!(line.contains("wirebird::socketio"), "{line}");
     }
+}
+
+/// F-ERR-06, F-SEC-01: a client cannot fill the log with failures that it causes at will: each event's is an error of the log
+/// once a minute.
+#[tokio::test(start_paused = true)]
+async fn arguments_that_do_not_fit_do_not_fill_the_log() {
+    let (log, _guard) = Log::start();
+    let io = Server::builder().ping_interval(Duration::from_secs(3600)).build();
+    for event in ["number", "other"] {
+        io.on(event, async |Data(_): Data<u8>| ());
+    }
+    io.on(
+        "limited",
+        (async || ()).layer(RateLimit::new(1, Duration::from_secs(3600)).beyond(Beyond::Refuse)),
+    );
+    let client = Client::open(&io);
+    client.join("/").await;
+    let errors = || log.lines("ERROR").len();
+    for _ in 0..20 {
+        client.send(r#"2["number","x"]"#);
+        client.send(r#"2["limited"]"#);
+    }
+    settle().await;
+    assert_eq!(errors(), 2, "the arguments, and the limit");
+    assert_eq!(log.lines("a handler failed").len(), 39, "the others are there at level debug");
+    client.send(r#"2["other","x"]"#);
+    settle().await;
+    assert_eq!(errors(), 3);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    client.send(r#"2["number","x"]"#);
+    settle().await;
+    assert_eq!(errors(), 4);
 }

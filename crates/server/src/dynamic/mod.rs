@@ -191,7 +191,7 @@ impl DynamicNamespace {
     }
 
     /// As [`Namespace::add`].
-    pub fn add<H: NamedHandler>(&self, handler: H) -> &Self {
+    pub fn add<M, H: NamedHandler<M>>(&self, handler: H) -> &Self {
         self.on(H::EVENT, handler)
     }
 

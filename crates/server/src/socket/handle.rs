@@ -18,7 +18,7 @@ use super::{SocketInner, SocketSession};
 use crate::ack::EmitWithAck;
 use crate::acks::AckSink;
 use crate::adapter::Target;
-use crate::error::{EmitError, RoomError};
+use crate::error::{AuthError, EmitError, RoomError};
 use crate::guard;
 use crate::handler::Outcome;
 use crate::id::SocketId;
@@ -30,6 +30,7 @@ use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::room::{IntoRooms, Room};
 use crate::rooms::Change;
+use crate::server::Server;
 use crate::tasks::TaskHandle;
 
 /// A socket: one namespace connection of one client. Cheap to clone; may be kept anywhere and used from any thread.
@@ -47,6 +48,11 @@ impl Socket {
     /// The namespace it is connected to.
     pub fn namespace(&self) -> Namespace {
         Namespace { core: self.0.core.clone(), inner: self.0.namespace.clone() }
+    }
+
+    /// The server it is connected to.
+    pub fn server(&self) -> Server {
+        Server::new_with(self.0.core.clone(), self.0.session.engine())
     }
 
     /// The request that opened the connection: headers, cookies, query, addresses and extensions.
@@ -78,15 +84,11 @@ impl Socket {
     /// What the client sent along when it connected.
     ///
     /// # Errors
-    /// When it is not a `T`. Use `Option<T>` if clients may send nothing.
+    /// When it is not a `T`: an [`AuthError`]. Use `Option<T>` if clients may send nothing.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, crate::Error> {
-        let auth = self.0.auth.as_deref().unwrap_or("null");
-        wirebird_proto::value::decode_value(auth, &[]).map_err(|error| {
-            let problem = wirebird_proto::value::without_data(&error);
-            crate::Error::msg(format_args!(
-                "what the client sent along is not what the handler takes: {problem}"
-            ))
-        })
+        let auth = self.0.auth.as_deref();
+        let decoded = wirebird_proto::value::decode_value(auth.unwrap_or("null"), &[]);
+        decoded.map_err(|error| AuthError::new(auth.is_none(), &error).into())
     }
 
     // ---- sending ----

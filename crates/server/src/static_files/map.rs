@@ -18,6 +18,7 @@ pub(crate) struct Map {
     index: String,
     index_type: Option<HeaderValue>,
     guess_types: bool,
+    dotfiles: bool,
     pub(super) follow_symlinks: bool,
     pub(super) redirect_directories: bool,
     pub(super) cache_control: Option<HeaderValue>,
@@ -69,6 +70,7 @@ impl Map {
             index: index.into(),
             index_type: index_type.map(content_type).transpose()?,
             guess_types: files.guess_types,
+            dotfiles: files.dotfiles,
             follow_symlinks: files.follow_symlinks,
             redirect_directories: files.redirect_directories,
             cache_control: cache_control
@@ -122,6 +124,9 @@ impl Map {
             return Some(self.candidate(target, target.path.clone(), target.is_dir, None));
         }
         let (dir, rest) = self.dirs.iter().find_map(|dir| Some((dir, dir.below(&path)?)))?;
+        if !self.dotfiles && rest.split('/').any(|segment| segment.starts_with('.')) {
+            return None;
+        }
         let mut file = dir.target.path.clone();
         file.extend(rest.split('/').filter(|segment| !segment.is_empty()));
         let root = (!self.follow_symlinks).then(|| dir.target.path.clone());
@@ -226,12 +231,30 @@ mod tests {
         for (path, file) in [
             ("/static//etc/passwd", "etc/passwd"),
             ("/static/%252e%252e/a", "%2e%2e/a"),
-            ("/static/...", "..."),
             ("/static/a%20b", "a b"),
             ("/static/%C3%A4", "ä"),
         ] {
             assert_eq!(found(&files, path).as_deref(), Some(file), "{path}");
         }
+    }
+
+    #[test]
+    fn dotfiles_are_found_only_when_that_is_asked_for() {
+        let hidden = [".env", ".git/config", "a/.htpasswd", ".well-known/a/b", "...", "%2eenv", ".a/"];
+        let files = StaticFiles::new().dir("/static", "public");
+        for path in hidden {
+            assert_eq!(found(&files, &format!("/static/{path}")), None, "{path}");
+        }
+        assert_eq!(found(&files, "/static/a.b").as_deref(), Some("a.b"));
+        let files = files.dotfiles(true);
+        for path in hidden {
+            assert!(found(&files, &format!("/static/{path}")).is_some(), "{path}");
+        }
+        assert_eq!(found(&files, "/static/%2e%2e/a"), None, "no way out nevertheless");
+        // What a rule names is meant.
+        let files = StaticFiles::new().dir("/.well-known", "public").file("/.x", "public/.x");
+        assert_eq!(found(&files, "/.well-known/a").as_deref(), Some("a"));
+        assert_eq!(found(&files, "/.x").as_deref(), Some(".x"));
     }
 
     #[cfg(unix)]

@@ -42,6 +42,8 @@ pub(crate) use respond::Before;
 /// * Several slashes are one. No path leads out of a directory: `..`, backslashes, zero bytes and encoded slashes are
 ///   not found, and neither are symbolic links to elsewhere, unless [`follow_symlinks`](Self::follow_symlinks) allows
 ///   them.
+/// * What begins with a dot in a directory (`.env`, `.git/config`, `.well-known/..`) is not found, unless
+///   [`dotfiles`](Self::dotfiles) allows it. URLs of rules may have such names.
 /// * What is not found is left to the rest of the application.
 ///
 /// # Its content type
@@ -55,6 +57,7 @@ pub struct StaticFiles {
     rules: Vec<Rule>,
     index: Option<(String, Option<String>)>,
     follow_symlinks: bool,
+    dotfiles: bool,
     redirect_directories: bool,
     guess_types: bool,
     cache_control: Option<String>,
@@ -133,6 +136,14 @@ impl StaticFiles {
     /// [`file`](Self::file) is always followed.
     pub fn follow_symlinks(mut self, follow: bool) -> Self {
         self.follow_symlinks = follow;
+        self
+    }
+
+    /// Whether what begins with a dot in a directory is found, files and directories. Default false, because it is often
+    /// not meant for others: `.env`, `.git`, `.htpasswd`. A file that is named by [`file`](Self::file) is always found, and
+    /// a directory such as `.well-known` can have a rule of its own.
+    pub fn dotfiles(mut self, serve: bool) -> Self {
+        self.dotfiles = serve;
         self
     }
 

@@ -473,3 +473,41 @@ async fn a_server_works_under_a_prefix() {
         }
     }
 }
+
+/// F-STA-08: names that begin with a dot are not found below a directory, however they are written, unless that is asked
+/// for; what is behind the server gets the request.
+#[tokio::test]
+async fn dotfiles_are_left_alone() {
+    let dir = Dir::new();
+    for name in [".env", ".git/config", "sub/.htpasswd", ".well-known/acme"] {
+        dir.write(&format!("public/{name}"), "hidden");
+    }
+    let files = || StaticFiles::new().dir("/s", dir.path("public"));
+    let hidden = ["/s/.env", "/s/%2eenv", "/s/.git/config", "/s/sub/.htpasswd", "/s/.well-known/acme"];
+    let site = serve(files()).await;
+    for path in hidden {
+        assert_missing(&site.get(path).await, path);
+    }
+    let site = serve(files().dotfiles(true)).await;
+    for path in hidden {
+        assert_eq!(site.get(path).await.text(), "hidden", "{path}");
+    }
+    assert_missing(&site.get("/s/../secret.txt").await, "a way out");
+    let site = serve(files().dir("/s/.well-known", dir.path("public/.well-known"))).await;
+    assert_eq!(site.get("/s/.well-known/acme").await.text(), "hidden");
+    assert_missing(&site.get("/s/.env").await, "its neighbour");
+}
+
+/// F-DEP-03, F-STA-11: what stands around the server may ask its answers for bodies that are `Sync`.
+#[tokio::test]
+async fn bodies_are_sync() {
+    fn is_sync<T: Send + Sync + 'static>(body: T) -> T {
+        body
+    }
+    let dir = Dir::new();
+    let io = Server::builder().static_files(StaticFiles::new().dir("/s", dir.path("public"))).build();
+    let request = http::Request::get("/s/a.txt").body(axum::body::Body::empty()).unwrap();
+    let response = tower_service::Service::call(&mut io.service(), request).await.unwrap();
+    let body = http_body_util::BodyExt::boxed(is_sync(response.into_body()));
+    assert_eq!(http_body_util::BodyExt::collect(body).await.unwrap().to_bytes(), "a.txt");
+}
