@@ -48,6 +48,7 @@ chapters! {
     namespaces "src/namespaces.md"
     parsers "src/parsers.md"
     receiving "src/receiving.md"
+    recipes "src/recipes.md"
     recovery "src/recovery.md"
     rooms "src/rooms.md"
     scaling "src/scaling.md"

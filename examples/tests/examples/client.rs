@@ -127,8 +127,13 @@ impl Client {
         id
     }
 
-    /// Emits an event with attachments, for which `args` has placeholders, and waits for the acknowledgement.
+    /// Emits an event with attachments, for which `args` has placeholders, and waits for the acknowledgement. Without any, it is
+    /// an ordinary event, as with every client.
     pub(crate) fn call_binary(&mut self, event: &str, args: Value, attachments: &[&[u8]]) -> Packet {
+        if attachments.is_empty() {
+            let id = self.emit_expecting("/", event, args);
+            return self.ack(event, id);
+        }
         let id = self.id();
         self.send(&format!("45{}-{id}{}", attachments.len(), payload(event, &args)));
         for attachment in attachments {
