@@ -9,7 +9,8 @@ use wirebird_proto::socket_io::msgpack::{decode, encode};
 use wirebird_proto::socket_io::{Limits, Packet, PacketKind, RawArgs};
 use wirebird_proto::value::{decode_all, decode_args};
 
-const LIMITS: Limits = Limits { max_depth: 8, max_attachments: 4, max_attachment_bytes_total: 100 };
+const LIMITS: Limits =
+    Limits { max_depth: 8, max_arguments: 1000, max_attachments: 4, max_attachment_bytes_total: 100 };
 
 fuzz_target!(|input: &[u8]| {
     let message = Bytes::copy_from_slice(input);

@@ -47,6 +47,8 @@ pub struct Config {
     pub close_timeout: Duration,
     /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
     pub max_payload: usize,
+    /// Frames that one WebSocket message may have, empty ones included. Default 4096.
+    pub max_fragments: u32,
     /// The largest head of a request that opens a session, in bytes: it is kept for the session's life. Default 16 KiB.
     pub max_head: usize,
     /// Sessions that may exist at once. Default as many as come.
@@ -101,6 +103,7 @@ impl Default for Config {
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
+            max_fragments: 4096,
             max_head: 16 << 10,
             max_sessions: None,
             transports: Transports::ALL,
@@ -165,6 +168,9 @@ impl Config {
         }
         if self.max_payload == 0 {
             return Err(ConfigError::new("max_payload must be at least one byte"));
+        }
+        if self.max_fragments == 0 {
+            return Err(ConfigError::new("max_fragments must be at least one frame"));
         }
         if self.max_sessions == Some(0) {
             return Err(ConfigError::new("max_sessions must be at least one; leave it out for no limit"));

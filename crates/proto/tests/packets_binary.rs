@@ -11,8 +11,12 @@ use wirebird_proto::socket_io::{
 };
 use wirebird_proto::value::{Value, decode_all, decode_args, decode_value, encode_args};
 
-const LIMITS: Limits =
-    Limits { max_depth: 64, max_attachments: 10_000, max_attachment_bytes_total: usize::MAX };
+const LIMITS: Limits = Limits {
+    max_depth: 64,
+    max_attachments: 10_000,
+    max_attachment_bytes_total: usize::MAX,
+    max_arguments: usize::MAX,
+};
 
 fn encode(values: &[Value]) -> (ByteString, Vec<Bytes>) {
     let (mut json, mut attachments) = (Vec::new(), Vec::new());

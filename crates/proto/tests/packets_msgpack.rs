@@ -12,8 +12,12 @@ use wirebird_proto::socket_io::msgpack::{decode, encode};
 use wirebird_proto::socket_io::{Limits, Packet, PacketKind, RawArgs};
 use wirebird_proto::value::{Date, Value, decode_all, decode_args, encode_args};
 
-const LIMITS: Limits =
-    Limits { max_depth: 127, max_attachments: 10_000, max_attachment_bytes_total: usize::MAX };
+const LIMITS: Limits = Limits {
+    max_depth: 127,
+    max_attachments: 10_000,
+    max_attachment_bytes_total: usize::MAX,
+    max_arguments: usize::MAX,
+};
 
 fn arguments(values: &[Value]) -> RawArgs {
     let (mut json, mut attachments) = (Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use proptest::{collection::vec, prelude::*};
 use websocket_support::*;
-use wirebird_proto::websocket::{Decoder, Event, FrameHeader, Opcode, frame};
+use wirebird_proto::websocket::{CloseCode, DecodeError, Decoder, Event, FrameHeader, Opcode, frame};
 
 const LIMIT: usize = 5_000;
 
@@ -144,4 +144,30 @@ fn an_idle_decoder_holds_nothing() {
         }
         assert!(decoder.is_idle(), "cut at {cut}");
     }
+}
+
+/// One message cannot go on for ever: the frames of each are counted, empty ones too, and those of others are not.
+#[test]
+fn fragments_are_counted() {
+    let message = |frames: usize| {
+        let mut all = vec![Frame::more(TEXT, "")];
+        all.extend((0..frames - 2).flat_map(|_| [Frame::more(CONTINUATION, ""), Frame::new(PING, "")]));
+        all.push(Frame::new(CONTINUATION, "x"));
+        encode(&all)
+    };
+    let decode = |stream: &[u8]| {
+        let mut decoder = Decoder::new(1000).with_max_fragments(10);
+        let mut stream = stream.to_vec();
+        let (mut input, mut messages) = (&mut stream[..], 0);
+        while !input.is_empty() {
+            let decoded = decoder.decode(input)?;
+            messages += usize::from(matches!(decoded.event, Some(Event::Text(_))));
+            let consumed = decoded.consumed;
+            input = &mut input[consumed..];
+        }
+        Ok(messages)
+    };
+    assert_eq!(decode(&[message(10), message(10), message(2)].concat()), Ok(3));
+    assert_eq!(decode(&message(11)), Err(DecodeError::TooManyFragments { limit: 10 }));
+    assert_eq!(DecodeError::TooManyFragments { limit: 10 }.close_code(), CloseCode::POLICY);
 }

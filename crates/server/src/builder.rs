@@ -428,6 +428,56 @@ impl Builder {
         self
     }
 
+    /// Bytes that all attachments of one packet of a client may have. Default 10,000,000.
+    pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_attachment_bytes = bytes;
+        self
+    }
+
+    /// How long the attachments of one packet may take, while the client is read from. Default 30 s.
+    pub fn attachments_timeout(mut self, timeout: Duration) -> Self {
+        self.options.attachments_timeout = timeout;
+        self
+    }
+
+    /// Levels of arrays and objects that a packet of a client may have, 127 at most. The array of the arguments is the first.
+    /// Default 64.
+    pub fn max_depth(mut self, levels: usize) -> Self {
+        self.options.max_depth = levels;
+        self
+    }
+
+    /// Arguments that one event or acknowledgement of a client may have. Default 10,000: JavaScript cannot call a function
+    /// with many more.
+    pub fn max_arguments(mut self, arguments: usize) -> Self {
+        self.options.max_arguments = arguments;
+        self
+    }
+
+    /// Bytes that the name of a client's event may have. Default 1024.
+    pub fn max_event_name(mut self, bytes: usize) -> Self {
+        self.options.max_event_name = bytes;
+        self
+    }
+
+    /// Bytes that the name of a namespace may have that only clients ask for. Default 256.
+    pub fn max_namespace_name(mut self, bytes: usize) -> Self {
+        self.options.max_namespace_name = bytes;
+        self
+    }
+
+    /// Bytes that the name of a room may have. Default 1024.
+    pub fn max_room_name(mut self, bytes: usize) -> Self {
+        self.options.max_room_name = bytes;
+        self
+    }
+
+    /// Frames that one WebSocket message of a client may have, empty ones included. Default 4096.
+    pub fn max_fragments(mut self, frames: u32) -> Self {
+        self.engine.max_fragments = frames;
+        self
+    }
+
     /// Namespaces that one client may be connected to. Default 100.
     pub fn max_namespaces(mut self, namespaces: usize) -> Self {
         self.options.max_namespaces = namespaces;

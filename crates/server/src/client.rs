@@ -1,7 +1,7 @@
 //! One client's connection, with its sockets in all namespaces.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytestring::ByteString;
@@ -14,6 +14,7 @@ use crate::core::{Core, Unaccepted};
 use crate::dispatch::{ConnectRequest, ConnectResponder};
 use crate::error::ConnectError;
 use crate::guard;
+use crate::guard::clipped;
 use crate::id::SocketId;
 use crate::load::LoadCounter;
 use crate::mailbox::{Load, QueuedEvent};
@@ -40,8 +41,22 @@ pub(crate) struct Client {
     paused: AtomicBool,
     reading: Mutex<Reading>,
     joined: AtomicBool,
+    attachments: Attachments,
     me: Weak<Self>,
 }
+
+/// The packet whose attachments are under way.
+#[derive(Default)]
+struct Attachments {
+    /// Since when, by the engine's clock; 0 for none.
+    since: AtomicU64,
+    /// A timer runs: one serves all packets.
+    timed: AtomicBool,
+}
+
+/// Timer tokens.
+const JOINED: u64 = 0;
+const ATTACHMENTS: u64 = 1;
 
 /// Who takes care of pausing.
 #[derive(Default)]
@@ -67,6 +82,7 @@ impl Client {
         let options = &core.options;
         let limits = Limits {
             max_depth: options.max_depth,
+            max_arguments: options.max_arguments,
             max_attachments: options.max_attachments,
             max_attachment_bytes_total: options.max_attachment_bytes,
         };
@@ -82,16 +98,18 @@ impl Client {
             paused: AtomicBool::new(false),
             reading: Mutex::default(),
             joined: AtomicBool::new(false),
+            attachments: Attachments::default(),
             me: me.clone(),
         });
         let engine = session.engine();
         let deadline = engine.now() + millis(options.connect_timeout);
-        engine.schedule(deadline, client.me.clone(), 0);
+        engine.schedule(deadline, client.me.clone(), JOINED);
         client
     }
 
     /// A message came in on the session.
     pub(crate) fn receive(&self, core: &Core, session: &Arc<Session>, message: Message) {
+        let is_text = matches!(message, Message::Text(_));
         let decoded = {
             let mut incoming = self.incoming.lock();
             let Incoming::Json(decoder) = &mut *incoming else {
@@ -105,6 +123,7 @@ impl Client {
             }
         };
         match decoded {
+            Ok(None) if is_text => self.await_attachments(core, session),
             Ok(None) => {}
             Ok(Some(packet)) => self.handle(core, session, packet),
             Err(error) => undecodable(session, &error, Some(&error)),
@@ -126,9 +145,61 @@ impl Client {
         }
     }
 
+    /// A packet is to be completed by attachments: those have a deadline, and are not kept for who may not send them.
+    #[cold]
+    fn await_attachments(&self, core: &Core, session: &Arc<Session>) {
+        let Some(namespace) = self.awaiting_attachments() else { return };
+        if self.socket(&namespace).is_none() && !self.closed.lock().contains(&namespace) {
+            return broken(session, &namespace);
+        }
+        let now = session.engine().now();
+        self.attachments.since.store(now, Ordering::SeqCst);
+        self.time_attachments(core, session, now);
+    }
+
+    /// The namespace of the packet whose attachments are awaited.
+    fn awaiting_attachments(&self) -> Option<ByteString> {
+        match &*self.incoming.lock() {
+            Incoming::Json(decoder) => decoder.pending().map(|packet| packet.namespace.clone()),
+            _ => None,
+        }
+    }
+
+    fn time_attachments(&self, core: &Core, session: &Session, since: Millis) {
+        if !self.attachments.timed.swap(true, Ordering::SeqCst) {
+            let deadline = since + millis(core.options.attachments_timeout);
+            session.engine().schedule(deadline, self.me.clone(), ATTACHMENTS);
+        }
+    }
+
+    fn expire_attachments(&self, session: Arc<Session>, now: Millis) {
+        self.attachments.timed.store(false, Ordering::SeqCst);
+        let (Some(core), true) = (self.core.upgrade(), self.awaiting_attachments().is_some()) else { return };
+        let mut since = self.attachments.since.load(Ordering::SeqCst);
+        if now < since + millis(core.options.attachments_timeout) {
+            return self.time_attachments(&core, &session, since);
+        }
+        if session.is_paused() {
+            // It is the server that does not read: the client has all its time when that goes on.
+            since = now;
+            self.attachments.since.store(since, Ordering::SeqCst);
+            return self.time_attachments(&core, &session, since);
+        }
+        session.engine().offload(move || {
+            tracing::debug!(target: "wirebird::socketio", "the attachments of a packet did not come in time, closing");
+            session.close(CloseReason::ParseError);
+            session.count_limit(Limit::AttachmentTime);
+        });
+    }
+
     fn handle(&self, core: &Core, session: &Arc<Session>, packet: Packet) {
         let socket = self.socket(&packet.namespace);
         match (packet.kind, socket) {
+            (PacketKind::Event { name, .. }, Some(_)) if name.len() > core.options.max_event_name => {
+                tracing::debug!(target: "wirebird::socketio", bytes = name.len(), "an event with a long name, closing");
+                session.close(CloseReason::ParseError);
+                session.count_limit(Limit::EventName);
+            }
             (PacketKind::Event { id, name, args }, Some(socket)) => {
                 socket.receive(QueuedEvent { name, args, ack: id });
             }
@@ -152,13 +223,7 @@ impl Client {
             }
             (PacketKind::Event { .. } | PacketKind::Ack { .. } | PacketKind::Disconnect, None)
                 if self.closed.lock().contains(&packet.namespace) => {}
-            _ => {
-                tracing::debug!(
-                    target: "wirebird::socketio",
-                    nsp = ?packet.namespace, "a packet that breaks the protocol, closing"
-                );
-                session.close(CloseReason::ForcedServerClose);
-            }
+            _ => broken(session, &packet.namespace),
         }
     }
 
@@ -414,6 +479,14 @@ impl Client {
     }
 }
 
+fn broken(session: &Session, namespace: &str) {
+    tracing::debug!(
+        target: "wirebird::socketio",
+        nsp = ?clipped(namespace), "a packet that breaks the protocol, closing"
+    );
+    session.close(CloseReason::ForcedServerClose);
+}
+
 fn undecodable(session: &Session, error: &dyn std::fmt::Display, known: Option<&DecodeError>) {
     tracing::debug!(target: "wirebird::socketio", %error, "undecodable packet, closing");
     session.close(CloseReason::ParseError);
@@ -421,16 +494,21 @@ fn undecodable(session: &Session, error: &dyn std::fmt::Display, known: Option<&
         Some(DecodeError::TooManyAttachments) => Limit::Attachments,
         Some(DecodeError::AttachmentsTooLarge) => Limit::AttachmentBytes,
         Some(DecodeError::TooDeep) => Limit::Depth,
+        Some(DecodeError::TooManyArguments) => Limit::Arguments,
         _ => return,
     };
     session.count_limit(limit);
 }
 
 impl Expire for Client {
-    fn expire(self: Arc<Self>, _token: u64, _now: Millis) {
-        let Some(session) = self.session.upgrade().filter(|_| !self.joined.load(Ordering::Acquire)) else {
+    fn expire(self: Arc<Self>, token: u64, now: Millis) {
+        let Some(session) = self.session.upgrade() else { return };
+        if token == ATTACHMENTS {
+            return self.expire_attachments(session, now);
+        }
+        if self.joined.load(Ordering::Acquire) {
             return;
-        };
+        }
         let engine = session.engine();
         if self.sockets.lock().is_empty() {
             engine.offload(move || {
@@ -441,7 +519,7 @@ impl Expire for Client {
         } else if let Some(core) = self.core.upgrade() {
             // A connect handler is still at it.
             let next = engine.now() + millis(core.options.connect_timeout);
-            engine.schedule(next, self.me.clone(), 0);
+            engine.schedule(next, self.me.clone(), JOINED);
         }
     }
 }

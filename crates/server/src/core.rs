@@ -19,7 +19,7 @@ use wirebird_engine::{
 use crate::adapter::{Adapter, Operation};
 use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
-use crate::dynamic::{MAX_NAME, Parents};
+use crate::dynamic::Parents;
 use crate::error::AckError;
 use crate::failures::Failures;
 use crate::guard;
@@ -243,7 +243,7 @@ impl Core {
             return Ok(registered.clone());
         }
         // The name is the client's, and is kept and logged.
-        if name.len() > MAX_NAME {
+        if name.len() > self.options.max_namespace_name {
             return Err(Unaccepted::NAME_TOO_LONG);
         }
         if name.chars().any(char::is_control) {

@@ -473,7 +473,7 @@ pub enum RoomError {
     Reserved,
     /// The socket is in as many rooms as are allowed.
     TooMany,
-    /// The name has more than 1024 bytes.
+    /// The name is longer than is allowed.
     NameTooLong,
     /// The socket is not connected.
     Disconnected,
@@ -483,7 +483,7 @@ impl fmt::Display for RoomError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reserved => "the room of a socket's id belongs to that socket alone",
-            Self::NameTooLong => "the name of a room may have 1024 bytes at most",
+            Self::NameTooLong => "the name of the room is longer than is allowed",
             Self::TooMany => "the socket is in as many rooms as are allowed",
             Self::Disconnected => "the socket is not connected",
         })

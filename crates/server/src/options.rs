@@ -18,7 +18,12 @@ pub(crate) struct Options {
     pub(crate) concurrency: Concurrency,
     pub(crate) max_attachments: usize,
     pub(crate) max_attachment_bytes: usize,
+    pub(crate) attachments_timeout: Duration,
     pub(crate) max_depth: usize,
+    pub(crate) max_arguments: usize,
+    pub(crate) max_event_name: usize,
+    pub(crate) max_namespace_name: usize,
+    pub(crate) max_room_name: usize,
     pub(crate) max_namespaces: usize,
     pub(crate) max_dynamic_namespaces: usize,
     pub(crate) max_rooms: usize,
@@ -38,6 +43,9 @@ pub(crate) struct Options {
     pub(crate) static_map: Option<Arc<crate::static_files::Map>>,
 }
 
+/// Levels of arrays and objects that can be decoded at all.
+const MAX_DEPTH: usize = 127;
+
 /// Is told of refused requests.
 pub(crate) type OnRefusal = dyn Fn(&Refusal<'_>) + Send + Sync;
 
@@ -53,7 +61,12 @@ impl Default for Options {
             concurrency: Concurrency::Ordered,
             max_attachments: 10,
             max_attachment_bytes: 10_000_000,
+            attachments_timeout: Duration::from_secs(30),
             max_depth: 64,
+            max_arguments: 10_000,
+            max_event_name: 1024,
+            max_namespace_name: 256,
+            max_room_name: 1024,
             max_namespaces: 100,
             max_dynamic_namespaces: 100_000,
             max_rooms: 10_000,
@@ -77,10 +90,17 @@ impl Options {
     /// # Errors
     /// A sentence that names the option and what is wrong with it.
     pub(crate) fn validate(&mut self) -> Result<(), ConfigError> {
-        for (name, value) in [("connect_timeout", self.connect_timeout), ("ack_timeout", self.ack_timeout)] {
+        for (name, value) in [
+            ("connect_timeout", self.connect_timeout),
+            ("ack_timeout", self.ack_timeout),
+            ("attachments_timeout", self.attachments_timeout),
+        ] {
             if value < Duration::from_millis(1) {
                 return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
             }
+        }
+        if !(1..=MAX_DEPTH).contains(&self.max_depth) {
+            return Err(ConfigError::new(format!("max_depth must be 1 to {MAX_DEPTH}")));
         }
         if self.max_namespaces == 0 {
             return Err(ConfigError::new("max_namespaces must be at least one"));

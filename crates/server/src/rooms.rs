@@ -10,9 +10,6 @@ use crate::members::{Members, Snapshot};
 use crate::room::Room;
 use crate::socket::SocketInner;
 
-/// Bytes that the name of a room may have.
-const MAX_NAME: usize = 1024;
-
 pub(crate) struct Rooms {
     shards: Box<[Mutex<Shard>]>,
     /// In how many shards each room is: only where somebody wants to know when rooms come and go.
@@ -59,13 +56,9 @@ impl Rooms {
         }
     }
 
-    pub(crate) fn join(
-        &self,
-        socket: &Arc<SocketInner>,
-        room: Room,
-        limit: usize,
-    ) -> Result<Change, RoomError> {
-        if room.as_bytes().len() > MAX_NAME {
+    pub(crate) fn join(&self, socket: &Arc<SocketInner>, room: Room) -> Result<Change, RoomError> {
+        let options = &socket.core.options;
+        if room.as_bytes().len() > options.max_room_name {
             return Err(RoomError::NameTooLong);
         }
         let mut membership = socket.membership.lock();
@@ -75,7 +68,7 @@ impl Rooms {
         if membership.rooms.iter().any(|(other, _)| *other == room) {
             return Ok(Change::None);
         }
-        if membership.rooms.len() >= limit {
+        if membership.rooms.len() >= options.max_rooms {
             return Err(RoomError::TooMany);
         }
         let (place, change) = {

@@ -107,7 +107,7 @@ async fn payloads_and_credentials_are_not_logged() {
 #[tokio::test]
 async fn names_of_events_are_clipped() {
     let (log, _guard) = Log::start();
-    let io = Server::new();
+    let io = Server::builder().max_event_name(200_000).build();
     io.of("/failing").fallback(async || Err::<(), _>(Error::msg("no ink")));
     io.of("/typed").fallback(async |Data(_): Data<u32>| ());
     io.of("/silent").on("other", async || ());

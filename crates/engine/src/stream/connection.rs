@@ -11,7 +11,7 @@ use bytestring::ByteString;
 use tokio::time::{Instant, timeout, timeout_at};
 use wirebird_proto::engine_io::Packet;
 use wirebird_proto::websocket::{
-    CloseCode, Decoder, DeflateParams, Event, FrameHeader, Opcode, close_frame, pong_frame,
+    CloseCode, DecodeError, Decoder, DeflateParams, Event, FrameHeader, Opcode, close_frame, pong_frame,
 };
 
 use super::io::{Link, Stream};
@@ -65,7 +65,8 @@ impl<S: Stream> Connection<S> {
         leftover: Bytes,
         deflate: Option<DeflateParams>,
     ) -> Self {
-        let decoder = Decoder::new(session.shared.config.max_payload);
+        let config = &session.shared.config;
+        let decoder = Decoder::new(config.max_payload).with_max_fragments(config.max_fragments);
         Self {
             decoder: match &deflate {
                 Some(agreed) => decoder.with_deflate(agreed),
@@ -195,8 +196,10 @@ impl<S: Stream> Connection<S> {
                     if self.role == Role::Session {
                         self.session.close_with_code(CloseReason::TransportError, code);
                     }
-                    if code == CloseCode::TOO_BIG {
-                        self.session.shared.limit_reached(Limit::Payload, Some(&self.session));
+                    match error {
+                        DecodeError::TooBig { .. } => self.session.count_limit(Limit::Payload),
+                        DecodeError::TooManyFragments { .. } => self.session.count_limit(Limit::Fragments),
+                        _ => {}
                     }
                     return Some(End::Close(Some(code)));
                 }

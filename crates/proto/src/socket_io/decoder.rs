@@ -13,6 +13,8 @@ pub struct Limits {
     /// Levels of arrays and objects in the JSON of a packet, the array around the arguments included. At most
     /// 127 are possible; the default is 64.
     pub max_depth: usize,
+    /// Arguments of an event or an acknowledgement. The default is 10,000: JavaScript cannot call a function with many more.
+    pub max_arguments: usize,
     /// Attachments of one packet. The default is 10, which is also what current JavaScript clients accept.
     pub max_attachments: usize,
     /// Bytes of all attachments of one packet. The default is 10,000,000: ten messages of the default size.
@@ -21,7 +23,23 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_depth: 64, max_attachments: 10, max_attachment_bytes_total: 10_000_000 }
+        Self {
+            max_depth: 64,
+            max_arguments: 10_000,
+            max_attachments: 10,
+            max_attachment_bytes_total: 10_000_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks the number of elements in the array of a packet of the given type digit. An event's name is one of them.
+    pub(super) fn check_arguments(&self, kind: u8, elements: usize) -> Result<(), DecodeError> {
+        let name = usize::from(matches!(kind, b'2' | b'5'));
+        if elements > self.max_arguments.saturating_add(name) {
+            return Err(DecodeError::TooManyArguments);
+        }
+        Ok(())
     }
 }
 
@@ -58,6 +76,11 @@ impl Decoder {
     /// Whether no attachments are awaited.
     pub fn is_idle(&self) -> bool {
         self.pending.is_none()
+    }
+
+    /// The packet whose attachments are awaited.
+    pub fn pending(&self) -> Option<&Packet> {
+        self.pending.as_ref().map(|pending| &pending.packet)
     }
 
     /// Decodes a text message.
@@ -118,6 +141,7 @@ impl Decoder {
             return Err(DecodeError::InvalidPayload);
         }
         let layout = scanner::value(text, payload, self.limits.max_depth, header.attachments)?;
+        self.limits.check_arguments(header.kind, layout.len())?;
         with_payload(text, header.kind, header.id, &layout)
     }
 }

@@ -47,6 +47,8 @@ pub enum DecodeError {
     },
     /// Arrays and objects are nested deeper than [`Limits::max_depth`](super::Limits::max_depth).
     TooDeep,
+    /// There are more arguments than [`Limits::max_arguments`](super::Limits::max_arguments).
+    TooManyArguments,
     /// The payload is missing, forbidden or of the wrong kind for the type of packet.
     InvalidPayload,
     /// An event with a name that belongs to the protocol.
@@ -74,6 +76,7 @@ impl fmt::Display for DecodeError {
             Self::InvalidJson { offset } => return write!(f, "invalid JSON at byte {offset}"),
             Self::InvalidMessagePack { offset } => return write!(f, "invalid MessagePack at byte {offset}"),
             Self::TooDeep => "data is nested too deep",
+            Self::TooManyArguments => "too many arguments",
             Self::InvalidPayload => "invalid payload",
             Self::ReservedEvent(name) => return write!(f, "event name {:?} is reserved", &**name),
             Self::UnexpectedText => "text instead of binary",

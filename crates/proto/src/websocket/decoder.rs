@@ -18,6 +18,7 @@ use super::{
 /// memory but the decoder itself.
 pub struct Decoder {
     max_message: usize,
+    max_fragments: u32,
     state: State,
     partial: Option<Box<Partial>>,
     /// What compressed messages need; `None` when there may be none.
@@ -43,6 +44,8 @@ struct Partial {
     control: Vec<u8>,
     /// The message under way: it came in pieces or in fragments.
     message: Option<Message>,
+    /// Its frames after the first one.
+    fragments: u32,
 }
 
 enum Message {
@@ -83,7 +86,14 @@ impl Decoder {
     /// `usize::MAX` means no limit.
     #[must_use]
     pub const fn new(max_message: usize) -> Self {
-        Self { max_message, state: State::Open, partial: None, inflater: None }
+        Self { max_message, max_fragments: u32::MAX, state: State::Open, partial: None, inflater: None }
+    }
+
+    /// Refuses messages of more than `max` frames, empty ones included: without that, one that never ends costs time for ever.
+    #[must_use]
+    pub const fn with_max_fragments(mut self, max: u32) -> Self {
+        self.max_fragments = max;
+        self
     }
 
     /// Takes compressed messages too, as they were agreed on. The limit holds for what they are when they are decompressed.
@@ -149,6 +159,9 @@ impl Decoder {
                         self.release();
                         return Ok(Decoded { consumed: total - input.len(), event: Some(event) });
                     }
+                    if header.opcode == Opcode::Continuation {
+                        self.count_fragment()?;
+                    }
                     header
                 }
             };
@@ -171,6 +184,16 @@ impl Decoder {
             return Ok(Event::Binary(Cow::Owned(bytes)));
         }
         utf8::own(bytes).map(|text| Event::Text(Cow::Owned(text)))
+    }
+
+    fn count_fragment(&mut self) -> Result<(), DecodeError> {
+        let partial = self.partial.get_or_insert_default();
+        partial.fragments += 1;
+        // The first frame is one, too.
+        if partial.fragments >= self.max_fragments {
+            return Err(DecodeError::TooManyFragments { limit: self.max_fragments });
+        }
+        Ok(())
     }
 
     #[inline]
@@ -238,7 +261,10 @@ impl Decoder {
             if header.fin() { message.len() + piece.len() + header.remaining } else { self.max_message };
         message.push(piece, expected)?;
         match partial.message.take() {
-            Some(message) if complete && header.fin() => return self.finish(message).map(Some),
+            Some(message) if complete && header.fin() => {
+                partial.fragments = 0;
+                return self.finish(message).map(Some);
+            }
             message => partial.message = message,
         }
         if !complete {

@@ -42,15 +42,22 @@ pub enum DecodeError {
         /// The decoder's limit, in bytes of payload.
         limit: usize,
     },
+    /// The message has more frames than the decoder's limit.
+    TooManyFragments {
+        /// The decoder's limit, in frames.
+        limit: u32,
+    },
 }
 
 impl DecodeError {
-    /// The code to close with: 1007 for bad UTF-8 and bad compression, 1009 for a message that is too big, 1002 for all else.
+    /// The code to close with: 1007 for bad UTF-8 and bad compression, 1009 for a message that is too big,
+    /// 1008 for one of too many frames, 1002 for all else.
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         match self {
             Self::InvalidUtf8 | Self::Deflate => CloseCode::INVALID_DATA,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
+            Self::TooManyFragments { .. } => CloseCode::POLICY,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -73,6 +80,7 @@ impl fmt::Display for DecodeError {
             Self::InvalidUtf8 => f.write_str("WebSocket text is not UTF-8"),
             Self::Deflate => f.write_str("compressed WebSocket message that cannot be decompressed"),
             Self::TooBig { limit } => write!(f, "WebSocket message larger than {limit} bytes"),
+            Self::TooManyFragments { limit } => write!(f, "WebSocket message of more than {limit} frames"),
         }
     }
 }

@@ -12,7 +12,7 @@ use wirebird_engine::Handshake;
 use wirebird_proto::socket_io::RawArgs;
 
 pub use path::Path;
-pub(crate) use pattern::{MAX_NAME, Params};
+pub(crate) use pattern::Params;
 
 use crate::class::{HandlerSet, NamespaceHandlers};
 use crate::core::Core;

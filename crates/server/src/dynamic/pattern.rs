@@ -5,7 +5,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 /// Bytes that the name of a namespace of a client's making may have.
-pub(crate) const MAX_NAME: usize = 256;
+const MAX_NAME: usize = 256;
 
 /// The parameters in a name, in the order of the pattern: what each is called, and its text.
 pub(crate) type Params<'a> = SmallVec<[(&'a str, &'a str); 4]>;

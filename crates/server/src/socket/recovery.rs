@@ -43,7 +43,7 @@ impl SocketInner {
         self.enter();
         let Restored { cut, missed } = restored;
         for (room, _) in &cut.rooms {
-            let _ = self.namespace.rooms.join(self, room.clone(), self.core.options.max_rooms);
+            let _ = self.namespace.rooms.join(self, room.clone());
         }
         let recovery = Recoverable { pid, since: cut.since, joined: cut.rooms, recovered: true, missed };
         self.keep(|kept| {
@@ -92,7 +92,7 @@ impl SocketInner {
     }
 
     pub(super) fn join(self: &Arc<Self>, room: &Room) -> Result<Change, RoomError> {
-        let join = || self.namespace.rooms.join(self, room.clone(), self.core.options.max_rooms);
+        let join = || self.namespace.rooms.join(self, room.clone());
         let Some(recoveries) = &self.core.recoveries else { return join() };
         let (change, position) =
             recoveries.at_one_moment(|position| Ok::<_, RoomError>((join()?, position)))?;

@@ -91,8 +91,12 @@ impl Connection {
         let opened = memory::Connection::open_as(TransportKind::WebSocket, server.engine(), handshake, wake);
         let memory = opened.ok_or(TestError::ServerClosed)?;
         // What a server sends is its own affair.
-        let limits =
-            Limits { max_depth: 127, max_attachments: usize::MAX, max_attachment_bytes_total: usize::MAX };
+        let limits = Limits {
+            max_depth: 127,
+            max_arguments: usize::MAX,
+            max_attachments: usize::MAX,
+            max_attachment_bytes_total: usize::MAX,
+        };
         let parser = server.core.parser.clone().unwrap_or_else(|| Arc::new(Json));
         let decoder = parser.decoder(limits);
         let connection = Arc::new_cyclic(|me| Self {

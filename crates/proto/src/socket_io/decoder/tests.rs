@@ -224,7 +224,8 @@ fn messages_out_of_place() {
 /// wire-protocol §6.1: levels, attachments and their bytes.
 #[test]
 fn limits() {
-    let limits = Limits { max_depth: 2, max_attachments: 2, max_attachment_bytes_total: 5 };
+    let limits =
+        Limits { max_depth: 2, max_attachments: 2, max_attachment_bytes_total: 5, ..Limits::default() };
     let mut decoder = Decoder::new(limits);
     assert!(decoder.decode_text(r#"2["a",[1]]"#.into()).is_ok());
     assert_eq!(decoder.decode_text(r#"2["a",[[1]]]"#.into()).unwrap_err(), DecodeError::TooDeep);
@@ -237,6 +238,17 @@ fn limits() {
             Err(error) => assert!(!fits && error == DecodeError::AttachmentsTooLarge),
         }
         assert!(decoder.is_idle());
+    }
+    let two = Limits { max_arguments: 2, ..Limits::default() };
+    for (packet, fits) in [
+        (r#"2["a",1,[2,2,2]]"#, true),
+        (r#"2["a",1,2,3]"#, false),
+        ("31[1,2]", true),
+        ("31[1,2,3]", false),
+        (r#"0{"a":1,"b":2,"c":3}"#, true),
+    ] {
+        let error = Decoder::new(two).decode_text(packet.into()).err();
+        assert_eq!(error, (!fits).then_some(DecodeError::TooManyArguments), "{packet}");
     }
     let none = Limits { max_attachments: 0, ..Limits::default() };
     let error = Decoder::new(none).decode_text(r#"51-["a"]"#.into()).unwrap_err();
@@ -254,5 +266,5 @@ fn packets_share_the_buffer_of_the_message() {
 
 #[test]
 fn an_idle_decoder_is_small() {
-    assert!(size_of::<Decoder>() <= 32);
+    assert!(size_of::<Decoder>() <= 40);
 }

@@ -216,6 +216,10 @@ impl<'a> Data<'a> {
 
     fn array(&mut self, reader: &mut Reader<'a>, len: u32, depth: usize) -> Result<(), DecodeError> {
         self.enter(depth)?;
+        if depth == 0 {
+            // Of the kind of packet that may have most.
+            self.limits.check_arguments(b'2', len as usize)?;
+        }
         self.json.push('[');
         for index in 0..len {
             if index > 0 {
