@@ -45,6 +45,9 @@ pub struct Config {
     pub upgrade_timeout: Duration,
     /// How long a close waits for what is still queued to be fetched. Default 30 s.
     pub close_timeout: Duration,
+    /// How long nothing may be taken of what waits for a client before the client is closed as too slow, and how long an
+    /// HTTP answer may be blocked. Default 30 s. It is looked at four times in that time, so that it may be a quarter more.
+    pub write_timeout: Duration,
     /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
     pub max_payload: usize,
     /// Frames that one WebSocket message may have, empty ones included. Default 4096.
@@ -102,6 +105,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
             max_fragments: 4096,
             max_head: 16 << 10,
@@ -152,6 +156,7 @@ impl Config {
             ("ping_interval", self.ping_interval),
             ("ping_timeout", self.ping_timeout),
             ("upgrade_timeout", self.upgrade_timeout),
+            ("write_timeout", self.write_timeout),
         ] {
             if value < Duration::from_millis(1) {
                 return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
@@ -163,6 +168,7 @@ impl Config {
             &mut self.ping_timeout,
             &mut self.upgrade_timeout,
             &mut self.close_timeout,
+            &mut self.write_timeout,
         ] {
             *value = LONGEST.min(*value);
         }

@@ -31,6 +31,8 @@ const NOOP: [&[u8]; 2] = [b"6", b"1:6"];
 pub struct Poll {
     session: Arc<Session>,
     answered: bool,
+    /// The reply has packets that were taken out of the queue.
+    carries: bool,
     /// The reply has to be text.
     base64: bool,
 }
@@ -95,7 +97,8 @@ impl Poll {
             return Err(Misuse::Overlap);
         }
         drop(core);
-        Ok(Self { session: session.clone(), answered: false, base64: session.takes_base64() })
+        let base64 = session.takes_base64();
+        Ok(Self { session: session.clone(), answered: false, carries: false, base64 })
     }
 
     /// The reply has to be text, also for clients that take binary otherwise.
@@ -138,11 +141,23 @@ impl Poll {
             (body.finish(), taken)
         };
         let Taken { compressible, done } = taken;
+        self.session.taken(core);
+        self.carries = true;
         wake_drained(guard, &self.session.shared);
         if done {
             self.session.finish();
         }
         TaskPoll::Ready(PollBody { bytes, compressible })
+    }
+
+    /// The reply could not be written. What is in it is lost, so the session ends, rather than go on without.
+    pub(crate) fn undelivered(&self, error: std::io::ErrorKind) {
+        if !self.carries {
+            return;
+        }
+        let slow = error == std::io::ErrorKind::TimedOut;
+        let reason = if slow { CloseReason::SlowConsumer } else { CloseReason::TransportError };
+        self.session.close_elsewhere(reason);
     }
 
     /// A reply that is always the same.

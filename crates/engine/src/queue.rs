@@ -124,6 +124,11 @@ impl Queue {
         (self.packets, self.bytes)
     }
 
+    /// Bytes that wait and have not been written.
+    pub(crate) fn unsent(&self) -> usize {
+        self.bytes - self.offset
+    }
+
     /// Whether less than half of what is allowed waits.
     pub(crate) fn has_room(&self, limits: &SendQueue) -> bool {
         self.packets <= limits.max_packets / 2 && self.bytes <= limits.max_bytes / 2
@@ -317,6 +322,18 @@ impl Queue {
             self.pop();
         }
         compressible
+    }
+
+    /// Drops everything that waits, but for what has begun to go out: a message that is half written, and the answer to
+    /// the request.
+    pub(crate) fn keep_begun(&mut self) {
+        let first = self.items.pop_front();
+        let offset = self.offset;
+        *self = Self::default();
+        if let Some(first) = first.filter(|first| offset > 0 || matches!(first, Item::Answer(_))) {
+            self.push(first);
+            self.offset = offset;
+        }
     }
 
     /// Drops everything that waits. Whether no frame may follow: a message was half written, or the client has no answer

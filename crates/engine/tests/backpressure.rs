@@ -56,8 +56,9 @@ async fn a_slow_consumer_is_closed_at_the_limit() {
         assert!(waiting <= most, "{waiting} packets waited");
         assert!(longest < Duration::from_millis(500), "a send took {longest:?}");
         assert_eq!(server.closed().await, CloseReason::SlowConsumer);
-        assert_eq!(server.engine.session_count(), 0);
-        assert_eq!(session.queued(), (0, 0), "its memory is free");
+        assert!(session.queued().0 <= 1, "all but the message that is half written is dropped at once");
+        until("its memory is free", || session.queued() == (0, 0) && server.engine.session_count() == 0)
+            .await;
         assert_eq!(session.send(message), Err(SendError::Closed));
         drop(ws);
     }
@@ -91,7 +92,7 @@ async fn a_torn_message_is_never_completed_by_other_bytes() {
     while let Some(frame) = ws.frame().await {
         match frame.opcode {
             2 => assert!(frame.payload.len() == 777_777 && frame.payload.iter().all(|b| *b == b'x')),
-            8 => assert_eq!(frame.payload, [3, 240], "policy"),
+            8 => assert_eq!(frame.payload, b"\x0f\xa8slow consumer"),
             other => panic!("opcode {other}"),
         }
     }

@@ -73,6 +73,20 @@ impl Builder {
         self
     }
 
+    /// How long nothing may be taken of what waits for a client before the client is closed as too slow
+    /// ([`DisconnectReason::SlowConsumer`](crate::DisconnectReason::SlowConsumer)), however little that is: over a WebSocket
+    /// the peer reads nothing, on polling no poll comes. Also how long the answer to an HTTP request may be blocked, with
+    /// [`Server::serve`] and its kin. Default 30 s; it may be a quarter more.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let io = wirebird::Server::builder().write_timeout(Duration::from_secs(10)).build();
+    /// ```
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.write_timeout = timeout;
+        self
+    }
+
     /// How long a client may be connected without joining a namespace. Default 45 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;

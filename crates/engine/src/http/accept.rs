@@ -15,6 +15,7 @@ use super::is_news;
 use super::serve::Listener;
 use crate::engine::Engine;
 use crate::handshake::Secure;
+use crate::stream::prepare;
 
 /// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -95,7 +96,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
+                prepare(&stream, engine.config().write_timeout);
                 serve(stream, peer);
             }
             Err(error) => {

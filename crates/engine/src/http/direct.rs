@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -28,8 +27,6 @@ use crate::stream::WebSocket;
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;
-/// How long a client may take to receive an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A body up to this size is written together with its head.
 pub(super) const SMALL_BODY: usize = 16 << 10;
 
@@ -180,12 +177,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Poll::Ready(Some(incoming))
     }
 
-    async fn poll(&mut self, poll: polling::Poll, reply: Reply) -> io::Result<()> {
-        let body = self.beside(poll).await?;
-        match reply.plain_poll(&body) {
+    async fn poll(&mut self, mut poll: polling::Poll, reply: Reply) -> io::Result<()> {
+        let body = self.beside(&mut poll).await?;
+        let written = match reply.plain_poll(&body) {
             Some(head) => self.write(head, body.bytes()).await,
             None => self.respond(&reply.poll(body)).await,
+        };
+        if let Err(error) = &written {
+            poll.undelivered(error.kind());
         }
+        written
     }
 
     async fn post(&mut self, mut post: Post, reply: Reply, upload: Upload) -> io::Result<()> {
@@ -286,20 +287,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.write(head::of_response(response), response.body()).await
     }
 
-    /// Writes an answer, which the client has some time to take.
+    /// Writes an answer. The stream fails when the client does not take it.
     async fn write(&mut self, mut head: Vec<u8>, body: &[u8]) -> io::Result<()> {
         let small = body.len() <= SMALL_BODY;
         if small {
             head.extend_from_slice(body);
         }
-        let all = async {
-            self.stream.write_all(&head).await?;
-            if !small {
-                self.stream.write_all(body).await?;
-            }
-            self.stream.flush().await
-        };
-        timeout(WRITE_TIMEOUT, all).await?
+        self.stream.write_all(&head).await?;
+        if !small {
+            self.stream.write_all(body).await?;
+        }
+        self.stream.flush().await
     }
 }
 

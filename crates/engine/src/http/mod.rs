@@ -16,6 +16,7 @@ mod log;
 mod respond;
 mod rewind;
 mod serve;
+mod timed;
 
 use std::sync::Arc;
 

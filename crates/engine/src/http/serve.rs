@@ -23,6 +23,7 @@ use super::direct::{self, Next};
 #[cfg(feature = "http2")]
 use super::http2;
 use super::rewind::Rewind;
+use super::timed::Timed;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
 use crate::http::{Step, begin, is_endpoint, tell_refused};
@@ -131,10 +132,10 @@ where
 /// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
 /// that packets can be written to it from any thread.
 fn start_upgraded(websocket: WebSocket, upgraded: hyper::upgrade::Upgraded) {
-    let upgraded = match upgraded.downcast::<TokioIo<Rewind<TcpStream>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Rewind<Timed<TcpStream>>>>() {
         Ok(parts) => {
             let (stream, leftover) = parts.io.into_inner().into_inner(parts.read_buf);
-            drop(tokio::spawn(websocket.run_tcp(stream, leftover)));
+            drop(tokio::spawn(websocket.run_tcp(stream.into_inner(), leftover)));
             return;
         }
         Err(upgraded) => upgraded,
@@ -260,8 +261,11 @@ impl Listener {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.engine.attach_runtime();
+        let stream = Timed::new(stream, self.engine.clone());
         match direct::run(&self.engine, stream, &known).await {
-            Ok(Next::WebSocket(websocket, stream, leftover)) => return Some((websocket, stream, leftover)),
+            Ok(Next::WebSocket(websocket, stream, leftover)) => {
+                return Some((websocket, stream.into_inner(), leftover));
+            }
             #[cfg(feature = "http2")]
             Ok(Next::Unusual(stream, read)) if http2::begins(&read) => {
                 Box::pin(self.by_http2(stream, read, known)).await;

@@ -6,21 +6,38 @@ use wirebird_proto::websocket::CloseCode;
 use super::{DRAIN, Known, Link, Phase, Session};
 use crate::limit::Limit;
 use crate::reason::CloseReason;
+use crate::stream::GOODBYE;
 use crate::timer::Millis;
+
+/// What is still sent when a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Everything that waits.
+    All,
+    /// The message that is half written, so that something can be said after it.
+    Begun,
+    Nothing,
+}
+
+impl Flush {
+    fn by(reason: CloseReason) -> Self {
+        if reason.flushes() { Self::All } else { Self::Nothing }
+    }
+}
 
 impl Session {
     /// Ends the session. What is queued is still sent if the server ends it; the layer above is told before this
     /// returns, once, with the first reason. While it is still being told of the session itself, it is told of the end
     /// right after that.
     pub fn close(&self, reason: CloseReason) {
-        if self.begin_close(reason, None, reason.flushes()) {
+        if self.begin_close(reason, None, Flush::by(reason)) {
             self.tell_end(reason);
         }
     }
 
     /// As [`Session::close`], with the code of the WebSocket close frame.
     pub(crate) fn close_with_code(&self, reason: CloseReason, code: CloseCode) {
-        if self.begin_close(reason, Some(code), reason.flushes()) {
+        if self.begin_close(reason, Some(code), Flush::by(reason)) {
             self.tell_end(reason);
         }
     }
@@ -31,21 +48,33 @@ impl Session {
             target: "wirebird::engineio",
             sid = self.id.hint(), transport = %self.transport(), %error, "undecodable packet, closing"
         );
-        if self.begin_close(CloseReason::ParseError, None, false) {
+        if self.begin_close(CloseReason::ParseError, None, Flush::Nothing) {
             self.tell_end(CloseReason::ParseError);
         }
     }
 
     /// As [`Session::close`], for places where user code must not run: the layer above is told by another task.
     pub(crate) fn close_elsewhere(&self, reason: CloseReason) {
-        if self.begin_close(reason, None, reason.flushes())
-            && let Some(me) = self.me.upgrade()
-        {
+        if self.begin_close(reason, None, Flush::by(reason)) {
+            self.tell_end_elsewhere(reason);
+        }
+    }
+
+    /// The queue of a client that reads too slowly is full. The client is closed in such a way that it can see why if it
+    /// reads on: the message that is half written is finished, for a short while.
+    pub(super) fn close_slow(&self) {
+        if self.begin_close(CloseReason::SlowConsumer, None, Flush::Begun) {
+            self.tell_end_elsewhere(CloseReason::SlowConsumer);
+        }
+    }
+
+    fn tell_end_elsewhere(&self, reason: CloseReason) {
+        if let Some(me) = self.me.upgrade() {
             self.shared.offload(move || me.tell_end(reason));
         }
     }
 
-    pub(super) fn begin_close(&self, reason: CloseReason, code: Option<CloseCode>, flush: bool) -> bool {
+    pub(super) fn begin_close(&self, reason: CloseReason, code: Option<CloseCode>, flush: Flush) -> bool {
         let mut core = self.core.lock();
         if core.phase != Phase::Open {
             return false;
@@ -53,7 +82,11 @@ impl Session {
         core.reason = Some(reason);
         self.shared.counters.closed(reason);
         core.close_code = code;
-        core.phase = if flush { Phase::Draining } else { Phase::Closed };
+        if flush == Flush::Begun {
+            core.queue.keep_begun();
+        }
+        let lingers = flush == Flush::All || (flush == Flush::Begun && !core.queue.is_empty());
+        core.phase = if lingers { Phase::Draining } else { Phase::Closed };
         let candidate = core.upgrade.take().map(|u| u.transport);
         let reader = core.read_waker.take();
         let drained = std::mem::take(&mut core.drained);
@@ -68,10 +101,11 @@ impl Session {
             core.torn |= core.queue.clear();
         }
         // It is there until the client has what waits and knows of the close.
-        let lingers = core.phase == Phase::Draining;
         let kind = core.link.kind();
         if lingers {
-            let deadline = self.shared.now() + self.shared.config.close_timeout.as_millis() as Millis;
+            let timeout = self.shared.config.close_timeout;
+            let timeout = if flush == Flush::Begun { timeout.min(GOODBYE) } else { timeout };
+            let deadline = self.shared.now() + timeout.as_millis() as Millis;
             self.shared.timers.schedule(deadline, self.timer(), DRAIN);
         }
         drop(core);
@@ -113,7 +147,10 @@ impl Session {
 
     /// What waits for the client has had its time.
     pub(super) fn give_up_draining(&self) {
-        let late = self.core.lock().phase == Phase::Draining;
+        let late = {
+            let core = self.core.lock();
+            core.phase == Phase::Draining && core.reason != Some(CloseReason::SlowConsumer)
+        };
         self.finish();
         if late {
             self.shared.limit_reached(Limit::CloseTime, Some(self));

@@ -13,6 +13,12 @@ use crate::queue::{Frame, Item};
 use crate::reason::CloseReason;
 use crate::transport::{Attachment, Transport};
 
+/// The WebSocket close code of a client that reads too slowly: one of those that applications define for themselves.
+const SLOW_CONSUMER: CloseCode = match CloseCode::new(4008) {
+    Some(code) => code,
+    None => CloseCode::POLICY,
+};
+
 impl Session {
     /// Holds back what this thread sends on this session until [`Session::uncork`], so that one burst is one write.
     pub fn cork(&self) {
@@ -32,8 +38,7 @@ impl Session {
     /// The transport can be written to again: writes what waits. Returns whether everything has gone out.
     pub fn resume_writing(&self) -> bool {
         let mut core = self.core.lock();
-        core.blocked = false;
-        let after = if core.phase == Phase::Closed { After::Nothing } else { self.flush_core(&mut core) };
+        let after = if core.phase == Phase::Closed { After::Nothing } else { self.try_again(&mut core) };
         let done = core.queue.is_empty();
         wake_drained(core, &self.shared);
         // The caller is the driver: it needs no waking.
@@ -49,6 +54,7 @@ impl Session {
         let mut core = self.core.lock();
         if core.phase != Phase::Closed {
             core.queue.take_wire(out, limit);
+            core.progressed();
         }
         core.blocked = !core.queue.is_empty();
         wake_drained(core, &self.shared);
@@ -60,6 +66,7 @@ impl Session {
         let mut core = self.core.lock();
         if matches!(core.link, Link::Stream(_)) && core.phase != Phase::Closed {
             core.queue.take_frames(&mut frames);
+            core.progressed();
             core.blocked = false;
         }
         wake_drained(core, &self.shared);
@@ -115,9 +122,26 @@ impl Session {
         let core = self.core.lock();
         core.close_code.unwrap_or(match core.reason {
             Some(CloseReason::ServerShutdown) => CloseCode::GOING_AWAY,
-            Some(CloseReason::SlowConsumer) => CloseCode::POLICY,
+            Some(CloseReason::SlowConsumer) => SLOW_CONSUMER,
             _ => CloseCode::NORMAL,
         })
+    }
+
+    /// Whether the client was given up because it does not read or does not answer: what is still on its way to it is not
+    /// worth keeping.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self.close_reason(), Some(CloseReason::SlowConsumer | CloseReason::PingTimeout))
+    }
+
+    /// What the close frame says beside the code: why the server ended the session, where that is not the application's
+    /// doing.
+    pub fn close_text(&self) -> &'static str {
+        match self.close_reason() {
+            Some(CloseReason::ServerShutdown) => "server shutting down",
+            Some(CloseReason::SlowConsumer) => "slow consumer",
+            Some(CloseReason::PingTimeout) => "ping timeout",
+            _ => "",
+        }
     }
 
     /// Queues a finished WebSocket control frame.

@@ -9,6 +9,7 @@ mod drive;
 mod heartbeat;
 mod receive;
 mod send;
+mod stall;
 mod upgrade;
 
 use std::any::Any;
@@ -32,12 +33,14 @@ use crate::transport::{Transport, TransportKind};
 
 pub(crate) use drive::wake_drained;
 pub use send::{Owed, SendError};
+use stall::Stall;
 pub use upgrade::Probe;
 
 /// Timer tokens of a session.
 const HEARTBEAT: u64 = 0;
 const UPGRADE: u64 = 1;
 const DRAIN: u64 = 2;
+const STALL: u64 = 3;
 
 /// One client's Engine.IO session, over whatever transport it is on.
 ///
@@ -74,6 +77,7 @@ pub(crate) struct Core {
     pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) posting: bool,
     heartbeat: Heartbeat,
+    stall: Stall,
     drained: Vec<Waker>,
     pub(crate) reason: Option<CloseReason>,
     close_code: Option<CloseCode>,
@@ -175,6 +179,7 @@ impl Session {
                 upgrade: None,
                 posting: false,
                 heartbeat: Heartbeat::default(),
+                stall: Stall::default(),
                 drained: Vec::new(),
                 reason: None,
                 close_code: None,
@@ -274,6 +279,7 @@ impl Expire for Session {
         match token {
             HEARTBEAT => self.beat(now),
             UPGRADE => self.expire_upgrade(now),
+            STALL => self.look(),
             _ => self.give_up_draining(),
         }
     }

@@ -28,7 +28,10 @@ pub(crate) enum After {
     Wake(Waker),
     Notify(Arc<dyn Transport>),
     Broken(io::ErrorKind),
+    /// The queue is full: the client is to be closed.
     Overflow,
+    /// The client takes nothing any more: it is to be closed.
+    Stalled,
 }
 
 /// What is left to do after [`Session::begin_send`].
@@ -223,7 +226,15 @@ impl Session {
         let probed = core.probed();
         match &mut core.link {
             Link::Polling { .. } if probed => After::Nothing,
-            Link::Polling { waker, .. } => waker.take().map_or(After::Nothing, After::Wake),
+            Link::Polling { waker, polled } => match waker.take() {
+                Some(waker) => After::Wake(waker),
+                None => {
+                    if !*polled {
+                        self.watch_stall(core);
+                    }
+                    After::Nothing
+                }
+            },
             Link::Closed(_) => After::Nothing,
             Link::Stream(_) if core.blocked => After::Nothing,
             Link::Stream(transport) => {
@@ -231,8 +242,10 @@ impl Session {
                     match write(&**transport, &core.queue) {
                         Ok(written) => core.queue.advance(written),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            let transport = transport.clone();
                             core.blocked = true;
-                            return After::Notify(transport.clone());
+                            self.watch_stall(core);
+                            return After::Notify(transport);
                         }
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => return After::Broken(error.kind()),
@@ -241,6 +254,16 @@ impl Session {
                 After::Nothing
             }
         }
+    }
+
+    #[cold]
+    fn log_slow(&self, what: &str) {
+        let (packets, bytes) = self.queued();
+        tracing::warn!(
+            target: "wirebird::engineio",
+            peer = self.handshake().peer_addr().map(tracing::field::display),
+            packets, bytes, "{what}"
+        );
     }
 
     pub(crate) fn perform(&self, after: After) {
@@ -256,13 +279,13 @@ impl Session {
                 self.finish();
             }
             After::Overflow => {
-                let (packets, bytes) = self.queued();
-                tracing::warn!(
-                    target: "wirebird::engineio",
-                    peer = self.handshake().peer_addr().map(tracing::field::display),
-                    packets, bytes, "the client reads too slowly: its send queue is full, closing it"
-                );
+                self.log_slow("the client reads too slowly: its send queue is full, closing it");
                 self.shared.limit_reached(Limit::SendQueue, Some(self));
+                self.close_slow();
+            }
+            After::Stalled => {
+                self.log_slow("the client reads nothing although something waits for it, closing it");
+                self.shared.limit_reached(Limit::WriteTime, Some(self));
                 self.close_elsewhere(CloseReason::SlowConsumer);
             }
         }

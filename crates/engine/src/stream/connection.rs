@@ -22,8 +22,8 @@ use crate::reason::CloseReason;
 use crate::session::{Probe, Session};
 use crate::transport::{Attachment, Transport};
 
-/// How long the peer has to answer our close frame.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the peer has to take our close frame and to answer it.
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -306,7 +306,7 @@ async fn finish<S: Stream>(started: Result<Connection<S>, (S, Vec<u8>)>, end: En
     match started {
         Ok(connection) => connection.finish(end).await,
         Err((mut io, answer)) => {
-            let _ = timeout(CLOSE_TIMEOUT, io.write_raw(&answer)).await;
+            let _ = timeout(GOODBYE, io.write_raw(&answer)).await;
             close(io, end, None).await;
         }
     }
@@ -315,25 +315,32 @@ async fn finish<S: Stream>(started: Result<Connection<S>, (S, Vec<u8>)>, end: En
 /// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while. The
 /// session is over when the frame has been written, so that a server that waits for its sessions has said goodbye.
 async fn close<S: Stream>(mut io: S, end: End, session: Option<Arc<Session>>) {
-    let deadline = Instant::now() + CLOSE_TIMEOUT;
+    let deadline = Instant::now() + GOODBYE;
+    let text = session.as_ref().map_or("", |session| session.close_text());
     let said = match end {
         End::Close(code) => {
-            timeout_at(deadline, say_goodbye(&mut io, code)).await.is_ok_and(|said| said.is_ok())
+            timeout_at(deadline, say_goodbye(&mut io, code, text)).await.is_ok_and(|said| said.is_ok())
         }
         End::Gone => false,
     };
-    if let Some(session) = session {
+    let given_up = session.is_some_and(|session| {
         session.finish();
-    }
+        session.is_given_up()
+    });
+    let mut closed = false;
     if said {
         let mut rest = [0; 1024];
         let silence =
             async { while poll_fn(|cx| io.poll_read(cx, &mut rest)).await.is_ok_and(|read| read > 0) {} };
-        let _ = timeout_at(deadline, silence).await;
+        closed = timeout_at(deadline, silence).await.is_ok();
+    }
+    // What the kernel still has for a client that takes nothing is not kept for it.
+    if given_up && !closed {
+        io.abort();
     }
 }
 
-async fn say_goodbye<S: Stream>(io: &mut S, code: Option<CloseCode>) -> io::Result<()> {
-    io.write_raw(&close_frame(code, "")).await?;
+async fn say_goodbye<S: Stream>(io: &mut S, code: Option<CloseCode>, text: &str) -> io::Result<()> {
+    io.write_raw(&close_frame(code, text)).await?;
     io.shutdown().await
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -61,6 +62,19 @@ pub(crate) trait Stream: Send {
     fn try_raw(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()>;
 
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// What has been written and not been taken by the peer is dropped when the stream is.
+    fn abort(&self) {}
+}
+
+/// Options of a TCP connection: packets go out at once, and what the peer does not take is not kept for ever, also when
+/// the connection is closed. The kernel's time is twice ours, so that ours decides and says why.
+pub(crate) fn prepare(stream: &TcpStream, write_timeout: Duration) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(write_timeout * 2));
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = write_timeout;
 }
 
 /// A TCP connection: the task reads, everybody writes.
@@ -145,6 +159,11 @@ impl Stream for TcpSplit {
         let stream: &TcpStream = self.link.write.as_ref();
         let fd = socket2::SockRef::from(stream);
         fd.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn abort(&self) {
+        let stream: &TcpStream = self.link.write.as_ref();
+        let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
 }
 

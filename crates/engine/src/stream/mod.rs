@@ -17,7 +17,9 @@ use crate::handshake::Handshake;
 use crate::http::{Step, begin};
 use crate::id::Id;
 use crate::session::Session;
+pub(crate) use connection::GOODBYE;
 use connection::{Connection, Role};
+pub(crate) use io::prepare;
 use io::{AnyStream, TcpSplit};
 
 /// A WebSocket whose handshake has been accepted and which now needs its connection.
@@ -66,7 +68,7 @@ impl WebSocket {
     ///
     /// Packets are written from the thread that sends them when nothing waits before them.
     pub fn run_tcp(self, stream: TcpStream, leftover: Bytes) -> impl Future<Output = ()> + Send + 'static {
-        let _ = stream.set_nodelay(true);
+        prepare(&stream, self.engine.config().write_timeout);
         self.run_ready(stream, leftover)
     }
 
