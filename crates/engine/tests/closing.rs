@@ -152,7 +152,7 @@ fn the_close_frame_is_written_before_the_engine_is_empty() {
         ws.set_nonblocking(false).unwrap();
         let mut rest = Vec::new();
         ws.read_to_end(&mut rest).unwrap();
-        assert_eq!(rest, [0x88, 2, 3, 233]);
+        assert_eq!(rest, b"\x88\x16\x03\xe9server shutting down");
     }
 }
 
