@@ -150,7 +150,8 @@ async fn opt_11_ping_timeout() {
     assert_eq!(config(|b| b).ping_timeout, 20 * SECOND);
     for seconds in [1, 20, 100] {
         let (builder, log) = logged();
-        let io = watched(builder.ping_timeout(seconds * SECOND));
+        // The client does not even take the ping.
+        let io = watched(builder.ping_timeout(seconds * SECOND).write_timeout(200 * SECOND));
         assert_eq!(open(&io)["pingTimeout"], seconds * 1000);
         let client = Client::mute(&io);
         client.join("/").await;
@@ -161,6 +162,25 @@ async fn opt_11_ping_timeout() {
         assert_eq!(log.wait(1).await, [format!("{:?}", DisconnectReason::PingTimeout)]);
     }
     refused("ping_timeout", |b| b.ping_timeout(Duration::ZERO));
+}
+
+/// F-PRO-12: how long nothing may be taken of what waits; the server knows the reason by a name of its own.
+#[tokio::test(start_paused = true)]
+async fn write_timeout() {
+    assert_eq!(config(|b| b).write_timeout, 30 * SECOND);
+    for seconds in [2, 30] {
+        let (builder, log) = logged();
+        let io = watched(builder.write_timeout(seconds * SECOND).ping_interval(600 * SECOND));
+        let client = Client::open(&io);
+        client.join("/").await;
+        io.emit("news", ()).unwrap();
+        tokio::time::sleep(seconds * SECOND - Duration::from_millis(100)).await;
+        assert!(client.is_open());
+        tokio::time::sleep(seconds * SECOND / 2).await;
+        assert!(!client.is_open());
+        assert_eq!(log.wait(1).await, [format!("{:?}", DisconnectReason::SlowConsumer)]);
+    }
+    refused("write_timeout", |b| b.write_timeout(Duration::ZERO));
 }
 
 /// F-OPT-12: bytes of a message, on both transports; clients are told.
@@ -376,6 +396,7 @@ async fn opt_24_connect_timeout() {
     for (timeout, expected) in [(None, 45), (Some(7 * SECOND), 7)] {
         let builder = timeout.map_or_else(Server::builder, |t| Server::builder().connect_timeout(t));
         let client = Client::open(&builder.build());
+        assert!(client.take().is_empty());
         tokio::time::sleep(expected * SECOND - Duration::from_millis(100)).await;
         assert!(client.is_open(), "{timeout:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
