@@ -368,7 +368,7 @@ fn silence_is_a_ping_timeout() {
     engine.tick(at(88.0));
     client.feed(Packet::Text("4x".into()));
     assert!(client.is_open(), "the ping counts from when it came");
-    engine.tick(at(89.5));
+    engine.tick(at(89.1));
     assert!(!client.is_open(), "a message is no ping");
     let reasons: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
         .filter_map(|event| if let Event::Close(_, reason) = event { Some(reason) } else { None })

@@ -292,6 +292,34 @@ fn a_pong_gets_its_time_after_a_blocked_handler() {
     assert!(!client.is_open(), "later pongs are due as ever");
 }
 
+/// F-PRO-07: a pong that came while the server itself stood still is not late; a client that does not answer after
+/// that is let go.
+#[test]
+fn a_server_that_stood_still_gives_its_clients_time() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let beats = config(|c| {
+        c.ping_interval = Duration::from_millis(1000);
+        c.ping_timeout = Duration::from_millis(1000);
+    });
+    let (engine, _events) = inline(beats, quiet);
+    let open = || Connection::open(&engine, handshake(), || {}).unwrap();
+    let (well, dead) = (open(), open());
+    engine.tick(at(1100));
+    // The pongs are due at 2,100, and nobody looks until 10,000.
+    engine.tick(at(10_000));
+    assert!(well.is_open() && dead.is_open());
+    well.feed(text("3"));
+    engine.tick(at(11_100));
+    assert!(well.is_open(), "its pong had arrived");
+    assert!(!dead.is_open(), "nothing came from it");
+    // The next pong is due at 12,100. Whoever does not answer is spared once, however often the server stands still.
+    engine.tick(at(20_000));
+    assert!(well.is_open());
+    engine.tick(at(30_000));
+    assert!(!well.is_open());
+}
+
 /// A session in memory that the server closes hands out what waits, and is gone then; nothing is left of a dropped one.
 #[test]
 fn memory_sessions_leave_nothing_behind() {

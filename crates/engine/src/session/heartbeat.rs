@@ -7,6 +7,10 @@ use super::{Core, HEARTBEAT, Phase, Session};
 use crate::reason::CloseReason;
 use crate::timer::{BUCKET_MS, Expire, Millis};
 
+/// A deadline that is noticed this much too late says that the server stood still: its process was stopped, its machine
+/// was. What clients sent meanwhile has not been read yet.
+const STOOD_STILL: Millis = 500;
+
 impl Session {
     pub(super) fn begin_heartbeat(&self) {
         let mut core = self.core.lock();
@@ -37,6 +41,7 @@ impl Session {
         let mut core = self.core.lock();
         core.heartbeat.awaiting_pong = false;
         core.heartbeat.excused = false;
+        core.heartbeat.spared = false;
         core.heartbeat.due = self.shared.now() + self.shared.config.ping_interval.as_millis() as Millis;
         if core.heartbeat.due < core.heartbeat.timer {
             self.schedule_heartbeat(&mut core);
@@ -50,6 +55,7 @@ impl Session {
             return;
         }
         core.heartbeat.excused = false;
+        core.heartbeat.spared = false;
         core.heartbeat.due = self.shared.now() + self.silence_allowed();
         core.queue.push_pong(&self.shared.config.send_queue);
         let after = self.after_push(&mut core);
@@ -67,13 +73,17 @@ impl Session {
             return;
         }
         let timeout = self.shared.config.ping_timeout.as_millis() as Millis;
+        let late = now - core.heartbeat.due;
         if core.heartbeat.awaiting_pong {
-            if !core.misses_pongs() {
+            if core.misses_pongs() {
+                core.heartbeat.excused = true;
+            } else if late >= STOOD_STILL && !core.heartbeat.spared {
+                core.heartbeat.spared = true;
+            } else {
                 drop(core);
                 self.close_elsewhere(CloseReason::PingTimeout);
                 return;
             }
-            core.heartbeat.excused = true;
         }
         let mut after = After::Nothing;
         if !core.heartbeat.awaiting_pong {
@@ -82,7 +92,6 @@ impl Session {
             after = self.after_push(&mut core);
         }
         // Deadlines follow one another exactly; a timer that was late by more than its own grain gives the client time.
-        let late = now - core.heartbeat.due;
         core.heartbeat.due = if late <= 2 * BUCKET_MS { core.heartbeat.due } else { now } + timeout;
         self.schedule_heartbeat(&mut core);
         drop(core);
@@ -97,12 +106,14 @@ impl Session {
         }
     }
 
-    /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open.
+    /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open. When the
+    /// timer itself is that late, the judgement is left to it.
     pub(crate) fn check_heartbeat(&self) -> bool {
         let late = {
             let core = self.core.lock();
-            let overdue = core.heartbeat.awaiting_pong && self.shared.now() >= core.heartbeat.due;
-            core.phase == Phase::Open && overdue && !core.misses_pongs()
+            let overdue =
+                self.shared.now().checked_sub(core.heartbeat.due).is_some_and(|late| late < STOOD_STILL);
+            core.phase == Phase::Open && core.heartbeat.awaiting_pong && overdue && !core.misses_pongs()
         };
         if late {
             self.close_elsewhere(CloseReason::PingTimeout);

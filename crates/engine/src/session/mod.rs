@@ -144,6 +144,8 @@ struct Heartbeat {
     awaiting_pong: bool,
     /// The pong was due while it could not be seen.
     excused: bool,
+    /// The pong was due while the server stood still, which counts once.
+    spared: bool,
 }
 
 impl Core {
