@@ -8,6 +8,7 @@
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
 #   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
+#   ./test.sh faults      servers that are killed, stopped, cut off …, under real clients (FAULTS_LONG=1: more rounds)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -74,12 +75,16 @@ interop() {
     step interop/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny interop; fi
+faults() {
+    step interop/faults/run.sh
+}
+
+if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny interop faults; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | instructions | frameworks | deny | interop) "$part" ;;
+    rust | fuzz | instructions | frameworks | deny | interop | faults) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [interop]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [interop] [faults]" >&2
         exit 2
         ;;
     esac

@@ -104,6 +104,7 @@ fn handlers(io: &Server) {
         socket.namespace().to(&room).emit("said", (&room, value))?;
         Ok::<_, EmitError>(true)
     });
+    io.on("metrics", async |io: Server| io.metrics().to_openmetrics());
     io.on("ask", async |socket: Socket, Data(value): Data<Value>| {
         Ok::<_, Error>(socket.emit_with_ack::<Value>("question", value).await?)
     });
