@@ -7,6 +7,7 @@
 #   ./test.sh instructions  what hot paths cost, in instructions, under valgrind
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
+#   ./test.sh attacks     a server under attack, over raw sockets; ATTACKS_ROUNDS=10 for ten times as many
 #   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
 #   ./test.sh faults      servers that are killed, stopped, cut off …, under real clients (FAULTS_LONG=1: more rounds)
 set -euo pipefail
@@ -71,6 +72,11 @@ deny() {
     fi
 }
 
+attacks() {
+    step cargo build --quiet -p wirebird-attacks
+    step cargo run --quiet -p wirebird-attacks -- --rounds "${ATTACKS_ROUNDS:-1}"
+}
+
 interop() {
     step interop/run.sh
 }
@@ -79,12 +85,12 @@ faults() {
     step interop/faults/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny interop faults; fi
+if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny attacks interop faults; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | instructions | frameworks | deny | interop | faults) "$part" ;;
+    rust | fuzz | instructions | frameworks | deny | attacks | interop | faults) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [interop] [faults]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [attacks] [interop] [faults]" >&2
         exit 2
         ;;
     esac

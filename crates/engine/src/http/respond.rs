@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
+use wirebird_proto::websocket::HandshakeError;
 
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
@@ -20,6 +21,10 @@ pub(super) fn refusal(cause: &Cause) -> Response<Bytes> {
     };
     if cause.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    }
+    // RFC 6455, section 4.4: which version is spoken here.
+    if *cause == Cause::WebSocket(HandshakeError::Version) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     response
 }
@@ -42,4 +47,20 @@ pub(super) fn preflight(engine: &Engine, request: &HeaderMap, cors: &CorsHeaders
     cors.apply(response.headers_mut());
     engine.config().cors.preflight(request, response.headers_mut());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_another_version_are_told_which_is_spoken() {
+        let version = |error| {
+            let response = refusal(&Cause::WebSocket(error));
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+            response.headers().get(header::SEC_WEBSOCKET_VERSION).cloned()
+        };
+        assert_eq!(version(HandshakeError::Version).unwrap(), "13");
+        assert_eq!(version(HandshakeError::Key), None);
+    }
 }

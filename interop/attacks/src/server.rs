@@ -1,0 +1,155 @@
+//! The server that is attacked: a process of its own, with short times so that what waits for them is soon over. It
+//! answers questions about itself on its standard input and output, beside the network.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use peak_alloc::PeakAlloc;
+use serde_json::json;
+use tokio::net::TcpListener;
+use wirebird::extract::{Args, Data, State};
+use wirebird::{AckSender, ConnectError, Deflate, EmitError, Error, RawArgs, Server, Socket};
+
+use crate::case::{Setup, Way};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// What heartbeats, upgrades, joining and closing may take here.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// What the application has seen.
+#[derive(Default)]
+struct Seen {
+    connects: AtomicU64,
+    disconnects: AtomicU64,
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Serves until the standard input ends.
+pub(crate) fn run(way: Way, setup: Setup) -> std::io::Result<()> {
+    // The handler that panics on purpose says so; any other panic is a defect.
+    std::panic::set_hook(Box::new(|info| {
+        if info.payload().downcast_ref::<&str>().is_none_or(|text| *text != "on purpose") {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            eprintln!("{info}");
+        }
+    }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let seen = Arc::new(Seen::default());
+        let io = server(setup, seen.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        let asked = io.clone();
+        std::thread::spawn(move || answer_questions(&asked, &seen));
+        match way {
+            Way::Own => io.serve_listener(listener).await,
+            Way::Axum => axum::serve(listener, Router::new().layer(io.layer())).await,
+        }
+    })
+}
+
+/// One line for each line that comes in.
+fn answer_questions(io: &Server, seen: &Seen) {
+    for line in std::io::stdin().lock().lines() {
+        if line.is_ok_and(|line| line == "reset") {
+            HEAP.reset_peak_usage();
+        }
+        let answer = json!({
+            "sessions": io.engine().session_count(),
+            "sockets": io.socket_count(),
+            "rooms": io.rooms().len(),
+            "namespaces": io.namespaces().len(),
+            "connects": seen.connects.load(Ordering::Relaxed),
+            "disconnects": seen.disconnects.load(Ordering::Relaxed),
+            "heap": HEAP.current_usage(),
+            "peak": HEAP.peak_usage(),
+            "panics": PANICS.load(Ordering::Relaxed),
+        });
+        let mut out = std::io::stdout().lock();
+        if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
+            break;
+        }
+    }
+    std::process::exit(0);
+}
+
+fn server(setup: Setup, seen: Arc<Seen>) -> Server {
+    let builder = Server::builder()
+        .ping_interval(PATIENCE)
+        .ping_timeout(PATIENCE)
+        .upgrade_timeout(PATIENCE)
+        .connect_timeout(PATIENCE)
+        .close_timeout(PATIENCE)
+        .disconnect_grace(PATIENCE)
+        .ack_timeout(PATIENCE)
+        .max_dynamic_namespaces(50)
+        .state(seen);
+    let io = match setup {
+        Setup::Plain => builder,
+        Setup::Deflate => {
+            let deflate = Deflate::default().threshold(64);
+            builder.per_message_deflate(
+                deflate.client_no_context_takeover(false).server_no_context_takeover(false),
+            )
+        }
+        Setup::Old => builder.allow_eio3(true).jsonp(true),
+        Setup::Listed => builder.cors_allowed_origins(["https://app.example"]),
+    }
+    .build();
+    handlers(&io);
+    io
+}
+
+fn handlers(io: &Server) {
+    io.on_connect(async |State(seen): State<Arc<Seen>>| {
+        seen.connects.fetch_add(1, Ordering::Relaxed);
+    });
+    io.on_disconnect(async |State(seen): State<Arc<Seen>>| {
+        seen.disconnects.fetch_add(1, Ordering::Relaxed);
+    });
+    io.on("echo", async |args: RawArgs, ack: AckSender, socket: Socket| {
+        if ack.is_wanted() {
+            ack.send_raw(&args);
+            return Ok(());
+        }
+        socket.emit_raw("echo", &args)
+    });
+    // Joins so many rooms, as far as it may; says how many those were.
+    io.on("join", async |socket: Socket, Data((prefix, rooms)): Data<(String, usize)>| {
+        (0..rooms).take_while(|room| socket.join(format!("{prefix}{room}")).is_ok()).count()
+    });
+    // Asks the client so many times; says how many questions were refused.
+    io.on("ask", async |socket: Socket, Data(times): Data<usize>| {
+        let asked = (0..times).map(|n| socket.emit_with_ack::<u32>("question", n).into_future());
+        let (sent, refused): (Vec<_>, Vec<_>) =
+            asked.map(|question| tokio::spawn(question)).partition(|question| !question.is_finished());
+        let _ = refused;
+        sent.len()
+    });
+    io.on("slow", async |Data(ms): Data<u64>| {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        ms
+    });
+    // Sends so many messages of so many bytes.
+    io.on("flood", async |socket: Socket, Data((times, bytes)): Data<(usize, usize)>| {
+        let text = "x".repeat(bytes);
+        for _ in 0..times {
+            socket.emit("flood", &text)?;
+        }
+        Ok::<_, EmitError>(times)
+    });
+    io.on("panic", async || -> () { std::panic::panic_any("on purpose") });
+    io.on("fail", async || Err::<(), _>(Error::msg("on purpose")));
+    io.fallback(async |Args(args): Args| args.len());
+    io.on_error(async |_: Error| ());
+    io.of("/slow").on_connect(async || tokio::time::sleep(PATIENCE / 3).await);
+    io.of("/no").on_connect(async || Err::<(), _>(ConnectError::new("no")));
+    io.of("/other").on("echo", async |args: RawArgs, ack: AckSender| ack.send_raw(&args));
+    io.of_pattern("/room-{id}").on_connect(async || ());
+}
