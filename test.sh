@@ -73,8 +73,7 @@ deny() {
 }
 
 attacks() {
-    step cargo build --quiet -p wirebird-attacks
-    step cargo run --quiet -p wirebird-attacks -- --rounds "${ATTACKS_ROUNDS:-1}"
+    step cargo run --quiet --profile attacks -p wirebird-attacks -- --quiet --rounds "${ATTACKS_ROUNDS:-1}"
 }
 
 interop() {

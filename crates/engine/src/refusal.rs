@@ -44,6 +44,8 @@ pub enum Cause {
         /// What it was compared with.
         expected: String,
     },
+    /// A header that may stand once is there more often: which of them counts, a proxy could understand otherwise.
+    Repeated(&'static str),
     /// The request asks for a WebSocket, and is no valid handshake for one.
     WebSocket(HandshakeError),
     /// The session cannot move to a WebSocket, because upgrades are not allowed.
@@ -85,6 +87,7 @@ impl Cause {
             Self::HandshakeMethod => "handshake-method",
             Self::Method => "method",
             Self::Origin { .. } => "origin",
+            Self::Repeated(_) => "repeated-header",
             Self::WebSocket(_) => "websocket-handshake",
             Self::NoUpgrades => "no-upgrades",
             Self::UpgradeOnPolling => "upgrade-on-polling",
@@ -133,6 +136,7 @@ impl Cause {
             Self::Session(_) => 1,
             Self::HandshakeMethod | Self::Method => 2,
             Self::Origin { .. }
+            | Self::Repeated(_)
             | Self::WebSocket(_)
             | Self::NoUpgrades
             | Self::UpgradeOnPolling
@@ -186,6 +190,7 @@ impl fmt::Display for Cause {
                     Clipped(expected)
                 );
             }
+            Self::Repeated(name) => return write!(f, "the header `{name}` is there more than once"),
             Self::WebSocket(error) => return write!(f, "{error}; does a proxy drop the Upgrade header?"),
             Self::NoUpgrades => "upgrades are not allowed",
             Self::UpgradeOnPolling => "an upgrade request with transport=polling",

@@ -89,6 +89,23 @@ async fn a_refused_origin_creates_nothing() {
     assert!(events.iter().all(|event| matches!(event, Event::Refused(400, Some(3), _))), "{events:?}");
 }
 
+/// Two origins, or two hosts to compare one with: a proxy in front could have looked at the other.
+#[tokio::test]
+async fn origins_and_hosts_that_are_there_twice_are_refused() {
+    let mut server = TestServer::start().await;
+    let refused = |response: Response| {
+        response.assert_error(400, 3, "Bad request");
+        assert_eq!(response.header("access-control-allow-origin"), None);
+    };
+    let (own, evil) = (("Origin", "http://example.com"), ("Origin", "http://evil.org"));
+    refused(both(&mut server, &[HOST, own, evil]).await);
+    refused(both(&mut server, &[HOST, evil, own]).await);
+    refused(both(&mut server, &[("Host", "evil.org"), HOST, evil]).await);
+    let client = Polling::open(server.addr).await;
+    refused(request(server.addr, "GET", &client.target(), &[HOST, HOST], b"").await);
+    assert!(server.session(&client.sid).is_open());
+}
+
 /// The origin is checked on every request of a session, not only on the first.
 #[tokio::test]
 async fn the_origin_is_checked_on_every_request() {

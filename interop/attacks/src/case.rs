@@ -92,11 +92,6 @@ impl Case {
         self
     }
 
-    pub(crate) fn only(mut self, way: Way) -> Self {
-        self.only = Some(way);
-        self
-    }
-
     pub(crate) fn room(mut self, bytes: usize) -> Self {
         self.room = bytes;
         self

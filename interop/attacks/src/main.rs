@@ -1,8 +1,8 @@
 //! Attacks on a running server, over raw sockets. See the README beside.
 //!
 //! ```text
-//! attacks [--list] [--rounds N] [WORD...]     the cases whose group or name has one of the words
-//! attacks serve own|axum plain|deflate|...    the server itself
+//! attacks [--list] [--quiet] [--rounds N] [WORD...]   the cases whose group or name has one of the words
+//! attacks serve own|axum plain|deflate|...   the server itself
 //! ```
 
 mod case;
@@ -13,7 +13,7 @@ mod target;
 mod wire;
 
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,12 @@ fn main() -> ExitCode {
         return serve(&args[1..]);
     }
     let mut words = Vec::new();
-    let (mut list, mut rounds) = (false, 1);
+    let (mut list, mut quiet, mut rounds) = (false, false, 1);
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match &*arg {
             "--list" => list = true,
+            "--quiet" => quiet = true,
             "--rounds" => rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(1),
             _ => words.push(arg),
         }
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         show(&groups);
         return ExitCode::SUCCESS;
     }
-    attack(&groups, rounds)
+    attack(&groups, rounds, quiet)
 }
 
 fn serve(args: &[String]) -> ExitCode {
@@ -87,22 +88,29 @@ struct Run<'a> {
 }
 
 /// Runs all cases against both ways of serving: a server and a thread for each way and setup.
-fn attack(groups: &[Group], rounds: usize) -> ExitCode {
+fn attack(groups: &[Group], rounds: usize, quiet: bool) -> ExitCode {
     let since = Instant::now();
     let runs = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for way in Way::ALL {
             for setup in Setup::ALL {
                 let runs = &runs;
-                scope.spawn(move || lane(groups, way, setup, rounds, runs));
+                scope.spawn(move || {
+                    lane(groups, way, setup, rounds, |run| {
+                        if !quiet || run.result.is_err() {
+                            report(&run);
+                        }
+                        runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+                    });
+                });
             }
         }
     });
-    let runs = runs.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
     summary(groups, &runs, since.elapsed())
 }
 
-fn lane<'a>(groups: &'a [Group], way: Way, setup: Setup, rounds: usize, runs: &Mutex<Vec<Run<'a>>>) {
+fn lane<'a>(groups: &'a [Group], way: Way, setup: Setup, rounds: usize, done: impl Fn(Run<'a>)) {
     let cases = || {
         let of_group = |group: &'a Group| group.cases.iter().map(move |case| (group.name, case));
         let meant = move |case: &Case| case.setup == setup && case.only.is_none_or(|only| only == way);
@@ -120,9 +128,7 @@ fn lane<'a>(groups: &'a [Group], way: Way, setup: Setup, rounds: usize, runs: &M
                 // What is left of it is not held against the next.
                 server = None;
             }
-            let run = Run { group, case, way, took: begun.elapsed(), result };
-            report(&run);
-            runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(run);
+            done(Run { group, case, way, took: begun.elapsed(), result });
         }
     }
 }

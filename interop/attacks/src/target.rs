@@ -13,8 +13,6 @@ use crate::wire::{Outcome, ensure};
 /// A server in a process of its own. It ends with this.
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
-    pub(crate) way: Way,
-    pub(crate) setup: Setup,
     child: Child,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
 }
@@ -49,7 +47,7 @@ impl Target {
         let mut line = String::new();
         output.read_line(&mut line)?;
         let addr = line.trim().parse().map_err(|_| std::io::Error::other(format!("no address: {line:?}")))?;
-        Ok(Self { addr, way, setup, child, pipes: Mutex::new((input, output)) })
+        Ok(Self { addr, child, pipes: Mutex::new((input, output)) })
     }
 
     /// What the server says of itself.

@@ -33,6 +33,8 @@ pub(super) struct Head<'a> {
     pub(super) accept_encoding: Option<&'a str>,
     /// It has headers that mean something to the engine and are not given here.
     pub(super) special: bool,
+    /// There is a `Host`.
+    host: bool,
 }
 
 impl<'a> Head<'a> {
@@ -56,7 +58,16 @@ impl<'a> Head<'a> {
         };
         let target = request.path.filter(|target| target.starts_with('/') && request.version == Some(1))?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut head = Self { bytes, method, path, query, length: 0, accept_encoding: None, special: false };
+        let mut head = Self {
+            bytes,
+            method,
+            path,
+            query,
+            length: 0,
+            accept_encoding: None,
+            special: false,
+            host: false,
+        };
         let mut length = None;
         for header in request.headers.iter() {
             head.header(header.name, header.value, &mut length)?;
@@ -69,6 +80,7 @@ impl<'a> Head<'a> {
     fn header(&mut self, name: &str, value: &'a [u8], length: &mut Option<usize>) -> Option<()> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         match name.len() {
+            4 if is("host") => self.special |= std::mem::replace(&mut self.host, true),
             6 if is("expect") => return None,
             6 if is("origin") => self.special = true,
             7 if is("upgrade") => self.special = true,
@@ -210,8 +222,11 @@ mod tests {
         let post =
             "POST /socket.io/?sid=a HTTP/1.1\r\nConnection: keep-alive\r\nContent-Length:  12 \r\n\r\n";
         assert_eq!(scan(&format!("{post}40")), Some((post.len(), 12, false)));
-        let special = "GET / HTTP/1.1\r\nORIGIN: http://a\r\n\r\n";
-        assert_eq!(scan(special), Some((special.len(), 0, true)));
+        for special in
+            ["GET / HTTP/1.1\r\nORIGIN: http://a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"]
+        {
+            assert_eq!(scan(special), Some((special.len(), 0, true)));
+        }
         let Scan::Head(head) = Head::scan(get.as_bytes()) else { panic!() };
         assert_eq!(head.polled_session(), Some("abc"));
         let parts = head.parts().unwrap();

@@ -161,6 +161,11 @@ async fn check(engine: &Engine, parts: &mut Parts, peer: Option<PeerAddr>) -> St
 
 /// What the origin of a request means for its answer.
 async fn check_origin(engine: &Engine, parts: &Parts) -> Result<CorsHeaders, Cause> {
+    for (name, text) in [(header::HOST, "Host"), (header::ORIGIN, "Origin")] {
+        if parts.headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Cause::Repeated(text));
+        }
+    }
     let peer = parts.extensions.get::<PeerAddr>().map(|p| p.0);
     let proxies = &engine.config().trusted_proxies;
     if peer.is_none() && proxies.needs_peer() {

@@ -4,8 +4,10 @@ mod bodies;
 mod deflate;
 mod engine;
 mod http;
+mod life;
 mod origins;
 mod packets;
+mod resources;
 mod smuggling;
 mod upgrade;
 mod websocket;
@@ -29,6 +31,8 @@ pub(crate) fn all() -> Vec<Group> {
         group("websocket", websocket::cases()),
         group("deflate", deflate::cases()),
         group("socket.io", packets::cases()),
+        group("life", life::cases()),
+        group("resources", resources::cases()),
         group("origins", origins::cases()),
     ]
 }

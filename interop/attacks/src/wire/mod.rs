@@ -24,7 +24,7 @@ macro_rules! fail {
 }
 /// Fails with a sentence unless something holds.
 macro_rules! ensure {
-    ($holds:expr, $($text:tt)*) => { if !$holds { $crate::wire::fail!($($text)*) } };
+    ($holds:expr, $($text:tt)*) => { if $holds {} else { $crate::wire::fail!($($text)*) } };
 }
 pub(crate) use {ensure, fail};
 

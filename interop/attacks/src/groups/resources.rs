@@ -1,0 +1,266 @@
+//! Whatever a client can make the server keep: it is bounded, and gone with the client.
+
+use std::time::Duration;
+
+use crate::case::{Case, soon};
+use crate::target::Target;
+use crate::wire::http::get;
+use crate::wire::session::{POLLING, Polling};
+use crate::wire::ws::{TARGET, Ws, text};
+use crate::wire::{Outcome, Raw, ensure};
+
+const RULE: &str = "CWE-400";
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = connections();
+    cases.extend(readers());
+    cases.extend(applications());
+    cases
+}
+
+fn connections() -> Vec<Case> {
+    vec![
+        Case::new(
+            "connections-silent",
+            RULE,
+            "800 connections that say nothing",
+            "others are served",
+            |target| {
+                let silent = (0..800).map(|_| Raw::connect(target.addr)).collect::<Outcome<Vec<_>>>()?;
+                Ws::joined(target.addr)?.echoes()?;
+                drop(silent);
+                Ok(())
+            },
+        ),
+        Case::new(
+            "connections-half-a-head",
+            RULE,
+            "500 connections with half of a request",
+            "others are served",
+            |target| {
+                let mut half = (0..500).map(|_| Raw::connect(target.addr)).collect::<Outcome<Vec<_>>>()?;
+                for raw in &mut half {
+                    raw.send(&get(POLLING)[..60])?;
+                }
+                Ws::joined(target.addr)?.echoes()?;
+                drop(half);
+                Ok(())
+            },
+        )
+        .room(32 << 20),
+        Case::new(
+            "handshakes-abandoned",
+            "CWE-400, Node's connectTimeout",
+            "1,000 sessions that nobody comes back to",
+            "they are gone after `connect_timeout`",
+            |target| {
+                let mut raw = Raw::connect(target.addr)?;
+                for _ in 0..1_000 {
+                    raw.send(get(POLLING))?;
+                    raw.response()?.expect(200)?;
+                }
+                drop(raw);
+                soon("the sessions to go", || Ok(target.state()?.sessions <= 2))
+            },
+        ),
+        Case::new(
+            "polling-left",
+            RULE,
+            "200 joined sessions on polling that do not poll any more",
+            "they are gone with their heartbeats",
+            |target| {
+                for _ in 0..200 {
+                    Polling::joined(target.addr)?;
+                }
+                soon("the sessions to go", || Ok(target.state()?.sessions <= 2))
+            },
+        ),
+        Case::new(
+            "upgrades-half",
+            RULE,
+            "200 upgrades that end after the probe",
+            "closed after `upgrade_timeout`",
+            |target| {
+                let mut half = Vec::new();
+                for _ in 0..200 {
+                    let session = Polling::open(target.addr)?;
+                    let (mut ws, _) = Ws::at(target.addr, &format!("{TARGET}&sid={}", session.sid), "")?;
+                    ws.say("2probe")?;
+                    half.push((session, ws));
+                }
+                for (_, ws) in &mut half {
+                    ws.gone()?;
+                }
+                Ok(())
+            },
+        ),
+        Case::new(
+            "websockets-reset",
+            "CVE-2022-41940",
+            "300 WebSockets that are reset with data under way",
+            "nothing is left",
+            |target| {
+                for _ in 0..300 {
+                    let mut ws = Ws::joined(target.addr)?;
+                    // What is not read when a socket closes makes it a reset.
+                    ws.raw.send(text(r#"42["flood",10,1000]"#))?;
+                }
+                Ok(())
+            },
+        ),
+        Case::new(
+            "handshakes-torn",
+            RULE,
+            "300 WebSocket requests whose answers are not awaited",
+            "nothing is left",
+            |target| {
+                for _ in 0..300 {
+                    Raw::connect(target.addr)?.send(crate::wire::ws::request(TARGET, ""))?;
+                }
+                Ok(())
+            },
+        ),
+    ]
+}
+
+/// Lets the server send so many messages of so many bytes, and reads none of them.
+fn unread(target: &Target, times: usize, bytes: usize) -> Outcome<Ws> {
+    let mut ws = Ws::joined(target.addr)?;
+    ws.say(&format!(r#"42["flood",{times},{bytes}]"#))?;
+    std::thread::sleep(Duration::from_millis(300));
+    Ok(ws)
+}
+
+fn readers() -> Vec<Case> {
+    let rule = "CWE-400 (slow reader)";
+    // A queue of 16 MiB, and the message that does not fit any more.
+    let room = 40 << 20;
+    vec![
+        Case::new("reader-slow", rule, "60 MB that nobody reads", "closed when 16 MiB wait", |target| {
+            let mut ws = unread(target, 600, 100_000)?;
+            ws.gone()
+        })
+        .room(room),
+        Case::new(
+            "reader-slow-small",
+            rule,
+            "200,000 small messages that nobody reads",
+            "closed when 8,192 wait",
+            |target| {
+                let mut ws = unread(target, 200_000, 200)?;
+                ws.gone()
+            },
+        )
+        .room(room),
+        Case::new(
+            "reader-never-polls",
+            rule,
+            "60 MB for a session that does not poll",
+            "the session ends",
+            |target| {
+                let mut session = Polling::joined(target.addr)?;
+                session.post(r#"42["flood",600,100000]"#)?;
+                soon("the session to end", || Ok(session.is_over().is_ok()))
+            },
+        )
+        .room(room),
+        Case::new(
+            "reader-asks-for-more",
+            rule,
+            "asks for echoes of 1 MB and reads none, 100 times",
+            "not read from, or closed",
+            |target| {
+                let mut ws = Ws::joined(target.addr)?;
+                let echo = text(&format!(r#"42["echo","{}"]"#, "x".repeat(900_000)));
+                let _ = (0..100).take_while(|_| ws.raw.push(&echo)).count();
+                Ok(())
+            },
+        )
+        .room(room),
+    ]
+}
+
+fn applications() -> Vec<Case> {
+    vec![
+        Case::new(
+            "rooms-100000",
+            "CWE-770, `max_rooms`",
+            "joins 100,000 rooms",
+            "10,000 are joined, and gone with it",
+            |target| {
+                let mut ws = Ws::joined(target.addr)?;
+                let answer = ws.ask(r#"["join","room",100000]"#)?;
+                ensure!(answer == "437[9999]" || answer == "437[10000]", "{answer}");
+                ws.leave();
+                Ok(())
+            },
+        ),
+        Case::new(
+            "rooms-of-ten",
+            "CWE-770",
+            "10 clients join 10,000 rooms each, and go",
+            "nothing is left",
+            |target| {
+                for client in 0..10 {
+                    let mut ws = Ws::joined(target.addr)?;
+                    ws.ask(&format!(r#"["join","{client}-",100000]"#))?;
+                }
+                Ok(())
+            },
+        )
+        .room(64 << 20),
+        Case::new(
+            "questions-100000",
+            "CVE-2020-36049 (kind), `max_pending_acks`",
+            "makes the server ask it 100,000 times, and answers nothing",
+            "the questions fail, and are gone with it",
+            |target| {
+                let mut ws = Ws::joined(target.addr)?;
+                ws.say(r#"42["ask",100000]"#)?;
+                std::thread::sleep(Duration::from_millis(300));
+                let _ = ws.gone();
+                Ok(())
+            },
+        )
+        .room(160 << 20),
+        Case::new(
+            "events-100000",
+            RULE,
+            "100,000 events in one burst, each with an acknowledgement",
+            "all are answered",
+            |target| {
+                let mut ws = Ws::joined(target.addr)?;
+                let some: Vec<u8> = text(r#"421["nobody"]"#).repeat(1_000);
+                for _ in 0..100 {
+                    ws.raw.send(&some)?;
+                }
+                ws.raw.send(text(r#"422["echo"]"#))?;
+                ws.until_message(|text| text.starts_with("432"))?;
+                ws.leave();
+                Ok(())
+            },
+        ),
+        Case::new(
+            "events-wait",
+            "CWE-770, `max_pending_events`",
+            "200,000 events behind one that is slow",
+            "not read from beyond 10,000",
+            |target| {
+                let mut ws = Ws::joined(target.addr)?;
+                ws.say(r#"42["slow",1500]"#)?;
+                let some = text(r#"42["nobody","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]"#).repeat(1_000);
+                let _ = (0..200).take_while(|_| ws.raw.push(&some)).count();
+                Ok(())
+            },
+        )
+        .room(40 << 20),
+        Case::new("names-50000", RULE, "events of 50,000 different names", "none is kept", |target| {
+            let mut ws = Ws::joined(target.addr)?;
+            let all: Vec<u8> = (0..50_000).flat_map(|n| text(&format!(r#"42["name {n}"]"#))).collect();
+            ws.raw.send(all)?;
+            ws.echoes()?;
+            ws.leave();
+            Ok(())
+        }),
+    ]
+}
