@@ -8,7 +8,7 @@
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
 #   ./test.sh attacks     a server under attack, over raw sockets; ATTACKS_ROUNDS=10 for ten times as many
-#   ./test.sh interop     real clients, nginx and a browser (Debian packages, npm, pip)
+#   ./test.sh interop     real clients, proxies and a browser (Debian packages, npm, pip)
 #   ./test.sh faults      servers that are killed, stopped, cut off …, under real clients (FAULTS_LONG=1: more rounds)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Real clients against the interop server: JavaScript and Python, direct and through nginx, and a
-# real browser on the demo page.
+# Real clients against the interop server: JavaScript and Python, direct and through nginx and HAProxy,
+# and a real browser on the demo page.
 #
 #   interop/run.sh              everything
 #   interop/run.sh js python    only the suites whose names begin so (see `suites` below)
@@ -25,14 +25,23 @@ chmod 755 "$work" # nginx's workers run as another user
 selected=("$@")
 
 # Every suite has a server of its own, so that they can run side by side. Name, whether through
-# nginx, and the command; the suites below `alone` measure under load and run one after the other.
+# a proxy, and the command; the suites below `alone` measure under load and run one after the other.
 suites() {
     suite js-events direct js connect events rooms
     suite js-lifecycle direct js lifecycle wire
     suite js-msgpack-events msgpack js connect events rooms
     suite js-msgpack-lifecycle msgpack js lifecycle msgpack
     suite nginx-events nginx js connect events rooms
-    suite nginx-lifecycle nginx js lifecycle wire ../../nginx/nginx
+    suite nginx-lifecycle nginx js lifecycle wire ../../proxies/nginx
+    suite nginx-sticky two-nginx js ../../proxies/sticky
+    suite nginx-cookie two-nginx-cookie js ../../proxies/sticky
+    suite nginx-spread two-nginx-spread js ../../proxies/spread
+    suite nginx-failover two-nginx js ../../proxies/failover
+    suite haproxy-sticky two-haproxy js ../../proxies/sticky
+    suite haproxy-cookie two-haproxy-cookie js ../../proxies/sticky
+    suite haproxy-spread two-haproxy-spread js ../../proxies/spread
+    suite haproxy-failover two-haproxy js ../../proxies/failover
+    suite units direct units
     suite js-deflate direct js deflate events
     suite js-takeover direct js deflate events
     suite nginx-deflate nginx js deflate
@@ -61,6 +70,14 @@ wanted() {
     return 1
 }
 
+wanted_any() {
+    local suite
+    for suite in "$@"; do
+        if wanted "$suite"; then return 0; fi
+    done
+    return 1
+}
+
 # ---------------------------------------------------------------- what has to be there
 
 as_root() {
@@ -86,9 +103,13 @@ system_packages() {
         wanted python-deflate || wanted python-takeover || wanted old-python; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
-    if wanted nginx-events || wanted nginx-lifecycle || wanted nginx-deflate || wanted nginx-load; then
+    if wanted_any nginx-{events,lifecycle,sticky,cookie,spread,failover,deflate,load}; then
         PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx)
     fi
+    if wanted_any haproxy-{sticky,cookie,spread,failover}; then
+        PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
+    fi
+    if wanted units; then command -v systemd-analyze >/dev/null || missing+=(systemd); fi
     if { wanted browser || wanted webtransport || wanted messenger || wanted old-jsonp; } && [[ -z ${CHROMIUM:-} && ! -x /usr/bin/chromium ]]; then missing+=(chromium); fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         quietly "apt-get update" as_root apt-get update
@@ -195,23 +216,77 @@ free_port() {
     node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
 }
 
-# start_nginx DIRECTORY BACKEND: sets `address`.
-start_nginx() {
-    local prefix=$1 backend=${2#http://} port
-    mkdir -p "$prefix/static"
-    echo hello >"$prefix/static/hello.txt"
-    echo "top secret" >"$prefix/secret.txt"
-    port=$(free_port)
-    sed -e "s|@PORT@|$port|g; s|@BACKEND@|$backend|g; s|@PREFIX@|$prefix|g" "$here/nginx/nginx.conf" >"$prefix/nginx.conf"
-    PATH=$PATH:/usr/sbin nginx -p "$prefix" -e stderr -c "$prefix/nginx.conf" >"$prefix/nginx.out" 2>"$prefix/nginx.err" &
+# adapted FILE OUT SED-SCRIPT: a file of docs/deploy for this machine. What is replaced must have been there.
+adapted() {
+    sed -E "$3" "$root/docs/deploy/$1" >"$2"
+    if grep -nE '/srv/chat|/usr/local/bin|:(80|5001|5002)\b|listen 80;' "$2" | grep -v '^[0-9]*: *#'; then
+        echo "docs/deploy/$1 has changed: adapt interop/run.sh"
+        return 1
+    fi
+}
+
+# start_proxy NAME COMMAND...: waits until it listens on $port, and sets `address`.
+start_proxy() {
+    local name=$1
+    shift
+    PATH=$PATH:/usr/sbin "$@" >"$name.out" 2>"$name.err" &
     children+=($!)
     address=http://127.0.0.1:$port
     for _ in $(seq 200); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
         sleep 0.05
     done
-    echo "nginx did not start"
+    echo "$1 did not start"
     return 1
+}
+
+# start_nginx DIRECTORY SED-SCRIPT BACKEND [BACKEND]: docs/deploy/nginx.conf, changed by the script.
+start_nginx() {
+    local prefix=$1 script=$2 one=${3#http://} two=${4-}
+    mkdir -p "$prefix/static"
+    echo hello >"$prefix/static/hello.txt"
+    echo "top secret" >"$prefix/secret.txt"
+    port=$(free_port)
+    script+="; s|listen 80;|listen 127.0.0.1:$port;|; s|/srv/chat|$prefix|; s|127.0.0.1:5001|$one|"
+    if [[ -n $two ]]; then script+="; s|127.0.0.1:5002|${two#http://}|"; else script+='; /127.0.0.1:5002/d'; fi
+    adapted nginx.conf "$prefix/site.conf" "$script"
+    sed "s|@PREFIX@|$prefix|g" "$here/proxies/nginx-main.conf" >"$prefix/nginx.conf"
+    local command=(nginx -p "$prefix" -e stderr -c "$prefix/nginx.conf")
+    PATH=$PATH:/usr/sbin "${command[@]}" -t -q
+    start_proxy "$prefix/nginx" "${command[@]}"
+}
+
+# start_haproxy DIRECTORY SED-SCRIPT BACKEND BACKEND: docs/deploy/haproxy.cfg, changed by the script.
+start_haproxy() {
+    local prefix=$1
+    port=$(free_port)
+    PATH=$PATH:/usr/sbin haproxy -c -f "$root/docs/deploy/haproxy.cfg"
+    # As many connections as any machine allows.
+    adapted haproxy.cfg "$prefix/haproxy.cfg" \
+        "$2; s|maxconn 50000|maxconn 300|; s|bind \*:80$|bind 127.0.0.1:$port|; s|127.0.0.1:5001|${3#http://}|; s|127.0.0.1:5002|${4#http://}|"
+    start_proxy "$prefix/haproxy" haproxy -db -f "$prefix/haproxy.cfg"
+}
+
+# start_two DIRECTORY WAY: two servers, `a` and `b`, and the proxy in front of them; sets `address`.
+start_two() {
+    # An address of their own: nobody's outgoing connection takes the port of one that is started again.
+    local one two command="$interop_server --host 127.0.0.2 --record $1/record"
+    start "$1/server" "$command --behind-proxy a"
+    one=$address server=$pid
+    start "$1/server-b" "$command --behind-proxy b"
+    two=$address
+    export WIREBIRD_SERVER_COMMAND=$command WIREBIRD_RECORD=$1/record
+    export WIREBIRD_SERVERS="a $one $server"$'\n'"b $two $pid"
+    # Other ways that the files have as comments.
+    local uncomment='s|# (hash [$]chat_route.*)|\1|; s|# (add_header Set-Cookie.*)|\1|'
+    case $2 in
+    two-nginx) start_nginx "$1" '' "$one" "$two" ;;
+    two-nginx-cookie) start_nginx "$1" "/ip_hash;/d; $uncomment" "$one" "$two" ;;
+    two-nginx-spread) start_nginx "$1" '/ip_hash;/d; s|# (least_conn;)|\1|' "$one" "$two" ;;
+    two-haproxy) start_haproxy "$1" '' "$one" "$two" ;;
+    two-haproxy-cookie) start_haproxy "$1" '/cookie SERVER/d; s|# (cookie io)|\1|' "$one" "$two" ;;
+    two-haproxy-spread) start_haproxy "$1" '/cookie SERVER/d' "$one" "$two" ;;
+    esac
 }
 
 # run COMMAND...: in the background, because bash handles no signal while it waits for the foreground.
@@ -233,6 +308,18 @@ js() {
 python() {
     cd "$here/python"
     WIREBIRD_URL=$address PYTHONDONTWRITEBYTECODE=1 run "$state/python-$1/bin/python" -m pytest "${@:2}"
+}
+
+# The units of docs/deploy, alone, together, and as several.
+units() {
+    local folder=$work/units here="s|/usr/local/bin/chat|/bin/true|; s|127.0.0.1:5001|127.0.0.1:5000|"
+    adapted chat.service "$folder/chat.service" "$here"
+    systemd-analyze verify "$folder/chat.service"
+    adapted chat.service "$folder/chat@.service" "$here; s|5000|%i|"
+    systemd-analyze verify "$folder/chat@5000.service"
+    adapted chat.service "$folder/chat.service" "$here; s|# (Requires=)|\1|"
+    adapted chat.socket "$folder/chat.socket" "$here"
+    systemd-analyze verify "$folder/chat.service" "$folder/chat.socket"
 }
 
 old_python() {
@@ -260,7 +347,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger|recovery COMMAND...
+suite() { # NAME direct|nginx|two-nginx…|two-haproxy…|msgpack|old|demo|webtransport|messenger|recovery COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -283,16 +370,17 @@ suite() { # NAME direct|nginx|msgpack|old|demo|webtransport|messenger|recovery C
             start "$work/$name/server" "$interop_server --parser msgpack"
             ;;
         old) start "$work/$name/server" "$interop_server --old" ;;
+        two-*) start_two "$work/$name" "$way" ;;
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
         messenger) start "$work/$name/server" "$messenger_server" ;;
         recovery) start "$work/$name/server" "$recovery_server" ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
-        server=$pid
-        [[ $way != nginx ]] || start_nginx "$work/$name" "$address"
+        [[ $way == two-* ]] || server=$pid
+        [[ $way != nginx ]] || start_nginx "$work/$name" '' "$address"
         "$@"
         # A server that did not survive its tests is a failure, too.
-        kill -0 "$server" || { echo "the server has ended"; exit 1; }
+        [[ $name == *-failover ]] || kill -0 "$server" || { echo "the server has ended"; exit 1; }
         echo $((SECONDS - began)) >"$work/$name/seconds"
     ) >"$work/$name/log" 2>&1 &
     running[$name]=$!
@@ -326,7 +414,7 @@ report() {
     local file
     echo "==== $1 failed ===="
     cat "$work/$1/log"
-    for file in server.err nginx.err; do
+    for file in server.err server-b.err nginx.err haproxy.err; do
         [[ -s $work/$1/$file ]] || continue
         echo "---- $1: the last lines of $file"
         tail -n 100 "$work/$1/$file"

@@ -502,7 +502,7 @@ impl Server {
 
     /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after closing the server: for
     /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. Signals are waited for from the call on; a
-    /// second one ends the wait. Must be called inside a tokio runtime.
+    /// second one ends the wait for clients. Must be called inside a tokio runtime.
     pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
         self.shutdown_on_signal_within(CLOSE_DEADLINE)
     }
@@ -515,7 +515,7 @@ impl Server {
             signals.next().await;
             tokio::select! {
                 () = this.close_within(deadline) => {}
-                () = signals.next() => {}
+                () = signals.next() => this.stop(),
             }
         }
     }

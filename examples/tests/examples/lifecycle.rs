@@ -1,6 +1,7 @@
 //! How sockets and servers end.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -111,6 +112,26 @@ fn graceful_shutdown() {
         assert!(lines.contains(&format!("saved {saved:?} of a client: server shutting down")), "{lines:#?}");
     }
     assert_eq!(lines.last().unwrap(), "everybody is gone");
+}
+
+/// F-PRO-22: a client that does not come for the end of its session is waited for, unless a second signal says not to.
+#[cfg(unix)]
+#[test]
+fn impatient_shutdown() {
+    let example = example!("background_tasks");
+    let session = "/socket.io/?EIO=4&transport=polling";
+    let opened = http::get(example.addr(), session).body;
+    let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    http::post(example.addr(), &format!("{session}&sid={}", open["sid"].as_str().unwrap()), "40");
+    let began = Instant::now();
+    example.terminate();
+    while std::net::TcpStream::connect(example.addr()).is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(4), "it still listens");
+    }
+    example.terminate();
+    let (status, lines) = example.wait();
+    assert!(status.success(), "{lines:#?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 /// F-DEP-11: a server that gets its socket from others can be restarted, and a client that comes in between only waits.

@@ -1,16 +1,19 @@
 //! The server that the tests with official clients talk to: one handler for each thing they try.
 
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use serde_json::json;
 use wirebird::engine::CloseReason;
 use wirebird::extract::{Args, Auth, Data, EventContext, EventName, State};
 use wirebird::parser::MsgPack;
 use wirebird::{AckError, ConnectError, DisconnectReason, EmitError, Error, Handshake, RawArgs, RoomError};
-use wirebird::{AckSender, Builder, Date, Deflate, Server, Socket, Value};
+use wirebird::{AckSender, Builder, Cookie, Date, Deflate, Server, Socket, TrustedProxies, Value};
 
 /// The last disconnects: id and reason.
 type Disconnects = Arc<Mutex<VecDeque<(String, &'static str)>>>;
@@ -22,14 +25,19 @@ async fn main() -> std::io::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let port = option("--port").unwrap_or_else(|| "0".into());
-    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    let host = option("--host").unwrap_or_else(|| "127.0.0.1".into());
+    let listener = tokio::net::TcpListener::bind(format!("{host}:{port}")).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    server().serve_listener(listener).await
+    let io = server();
+    tokio::spawn(io.shutdown_on_signal_within(Duration::from_millis(500)));
+    io.serve_listener(listener).await
 }
 
-/// What follows a name on the command line.
+/// What follows a name on the command line; the last one counts.
 fn option(name: &str) -> Option<String> {
-    std::env::args().skip_while(|arg| arg != name).nth(1)
+    let args: Vec<_> = std::env::args().collect();
+    let at = args.iter().rposition(|arg| arg == name)?;
+    args.get(at + 1).cloned()
 }
 
 fn server() -> Server {
@@ -40,12 +48,11 @@ fn server() -> Server {
     };
     // Older clients, in the suites that are about them.
     let old = std::env::args().any(|arg| arg == "--old");
-    let io = compressing(builder)
+    let io = placed(compressing(builder))
         .allow_eio3(old)
         .jsonp(old)
         .ping_interval(Duration::from_secs(1))
         .ping_timeout(ping_timeout())
-        .cors_allowed_origins(["*"])
         .state(Disconnects::default())
         .build();
 
@@ -76,6 +83,7 @@ fn server() -> Server {
     });
     rooms(&io);
     asking(&io);
+    recording(&io);
     trouble(&io);
     io.on("count", async |socket: Socket, Data(n): Data<u32>| {
         for i in 0..n {
@@ -107,6 +115,17 @@ fn server() -> Server {
         tracing::info!(%error, event = context.event(), "a handler failed");
     });
     io
+}
+
+/// For any page, or one of several servers behind a proxy on this host, which says its name.
+fn placed(builder: Builder) -> Builder {
+    let Some(name) = option("--behind-proxy") else { return builder.cors_allowed_origins(["*"]) };
+    let name = HeaderValue::from_str(&name).unwrap_or_else(|error| panic!("{error}: {name:?}"));
+    // Not all of loopback: that is where the clients of the tests come from.
+    let proxy = TrustedProxies::networks(["127.0.0.1"]).unwrap_or_default();
+    builder.trusted_proxies(proxy).cookie(Cookie::named("io")).headers(move |headers, _| {
+        headers.insert("x-server", name.clone());
+    })
 }
 
 /// Compression of WebSocket messages, as a suite asks for it.
@@ -189,6 +208,18 @@ fn asking(io: &Server) {
             Err(_) => "another error",
             Ok(_) => "an answer",
         }
+    });
+}
+
+/// Writes events into the file of `--record`, as lines that begin with this process, before it acknowledges them.
+fn recording(io: &Server) {
+    let Some(path) = option("--record") else { return };
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    let file = Arc::new(file.unwrap_or_else(|error| panic!("{path}: {error}")));
+    io.on("record", move |Data((client, number)): Data<(String, u32)>| {
+        let line = format!("{} {client} {number}\n", std::process::id());
+        let written = (&*file).write_all(line.as_bytes());
+        async move { written.map(|()| number) }
     });
 }
 
