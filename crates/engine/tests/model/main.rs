@@ -1,0 +1,128 @@
+//! A model of a session beside the real one: polls, POSTs, upgrades, messages, closes and time in any order, and both must
+//! show the same to the client and to the application.
+
+#![allow(unreachable_pub)]
+
+mod command;
+mod reference;
+mod system;
+
+use command::{Command, Packet, alphabet, command, number};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError};
+use reference::{Link, Model, Phase, Seen};
+use system::System;
+use wirebird_engine::TransportKind;
+
+/// How much is tried: `WIREBIRD_MODEL` is the number of random sequences, 2,000 by default.
+fn cases() -> u32 {
+    std::env::var("WIREBIRD_MODEL").map_or(2_000, |cases| cases.parse().expect("a number"))
+}
+
+/// What a client does that wants to have everything, and what the application does at last.
+fn ending() -> Vec<Command> {
+    use Command::*;
+    let mut ending = vec![ResumeReading, EndPost(vec![Packet::Pong]), Close];
+    ending.extend([Poll, Read, Poll, Read, Poll, Read]);
+    // Longer than any deadline.
+    ending.push(Wait(200));
+    ending
+}
+
+/// Runs both; they are compared after every step.
+fn run(on_stream: bool, mut commands: Vec<Command>) -> Result<(), TestCaseError> {
+    number(&mut commands);
+    let mut model = Model::new(on_stream);
+    let mut system = System::new(on_stream);
+    let mut seen = Vec::new();
+    for (at, command) in commands.iter().chain(&ending()).enumerate() {
+        if model.is_tied() {
+            break;
+        }
+        let expected = model.step(command);
+        let happened = system.step(command);
+        let context = || format!("step {at}, {command:?}, of {commands:?}\n{model:?}");
+        prop_assert_eq!(&happened, &expected, "{}", context());
+        let session = &system.session;
+        prop_assert_eq!(session.is_open(), model.phase == Phase::Open, "{}", context());
+        prop_assert_eq!(session.close_reason(), model.reason(), "{}", context());
+        prop_assert_eq!(session.queued().0, model.queued(), "{}", context());
+        prop_assert_eq!(session.transport() == TransportKind::Polling, model.link == Link::Polling);
+        prop_assert_eq!(system.is_known(), !model.forgotten, "{}", context());
+        seen.extend(happened);
+    }
+    if model.is_tied() {
+        return Ok(());
+    }
+    check(&seen)?;
+    prop_assert!(!system.is_known());
+    let (engine, left) = system.leave();
+    prop_assert!(left.upgrade().is_none(), "something holds the session");
+    prop_assert_eq!(engine.next_deadline(), None, "a timer is left");
+    Ok(())
+}
+
+/// What must hold whatever the model says: it ends once, nothing comes twice, late or out of order.
+fn check(seen: &[Seen]) -> Result<(), TestCaseError> {
+    let closed: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Closed(_))).collect();
+    prop_assert_eq!(closed.len(), 1, "{:?}", seen);
+    let end = seen.iter().position(|seen| matches!(seen, Seen::Closed(_))).expect("an end");
+    prop_assert!(!seen[end..].iter().any(|seen| matches!(seen, Seen::Message(_) | Seen::Upgraded)));
+    prop_assert!(!seen[end..].iter().any(|seen| matches!(seen, Seen::Sent(true))));
+    let got = seen.iter().flat_map(|seen| match seen {
+        Seen::Polled(packets) | Seen::Frames(packets) => &packets[..],
+        _ => &[],
+    });
+    let got: Vec<u32> = got.filter_map(|packet| packet.strip_prefix('4')?.parse().ok()).collect();
+    prop_assert!(got.is_sorted_by(|one, other| one < other), "{:?}", got);
+    let sent = seen.iter().filter(|seen| matches!(seen, Seen::Sent(_))).zip(1..);
+    let sent: Vec<u32> = sent.filter(|(seen, _)| **seen == Seen::Sent(true)).map(|(_, at)| at).collect();
+    prop_assert!(got.iter().all(|number| sent.contains(number)), "{:?} of {:?}", got, sent);
+    let drained = matches!(closed[0], Seen::Closed(reason) if matches!(reason,
+        wirebird_engine::CloseReason::ForcedClose | wirebird_engine::CloseReason::ServerShutdown));
+    // The ones that read to the end have everything.
+    let read = seen[end..].iter().any(|seen| matches!(seen, Seen::Polled(packets) if packets.ends_with(&["1".into()])));
+    prop_assert!(!drained || !read || got == sent, "{:?} of {:?}", got, sent);
+    Ok(())
+}
+
+/// F-ENG-01, F-UPG-03, F-DIS-02: random sequences, shrunk when they fail.
+#[test]
+fn sessions_do_what_the_model_does() {
+    let mut runner = proptest::test_runner::TestRunner::new(Config {
+        cases: cases(),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    });
+    let sequences = (any::<bool>(), prop::collection::vec(command(), 1..60));
+    if let Err(error) = runner.run(&sequences, |(on_stream, commands)| run(on_stream, commands)) {
+        panic!("{error}");
+    }
+}
+
+/// The same for every sequence of four commands out of a short list, from polling and from a stream, and after the usual
+/// beginning of an upgrade.
+#[test]
+fn short_sequences_are_all_tried() {
+    let alphabet = alphabet();
+    let beginnings = [
+        (true, vec![]),
+        (false, vec![]),
+        (false, vec![Command::Poll, Command::OpenCandidate, Command::Feed(command::Fed::Probe)]),
+    ];
+    let length = if cases() > 2_000 { 5 } else { 3 };
+    for (on_stream, beginning) in beginnings {
+        for number in 0..alphabet.len().pow(length) {
+            let mut commands = beginning.clone();
+            let mut rest = number;
+            for _ in 0..length {
+                commands.push(alphabet[rest % alphabet.len()].clone());
+                rest /= alphabet.len();
+            }
+            if let Err(error) = run(on_stream, commands) {
+                panic!("{error}");
+            }
+        }
+    }
+}
