@@ -142,8 +142,8 @@ pub fn command() -> impl Strategy<Value = Command> {
         8 => Just(Read),
         4 => (1..20_u8).prop_map(Send),
         2 => Just(SendVolatile),
-        1 => Just(PauseReading),
-        2 => Just(ResumeReading),
-        4 => (1..60_u16).prop_map(Wait),
+        3 => Just(PauseReading),
+        4 => Just(ResumeReading),
+        6 => (1..40_u16).prop_map(Wait),
     ]
 }

@@ -136,6 +136,10 @@ pub fn without_data(error: &Error) -> String {
     // What was received may have such words, too.
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
+    // What is wrong with JSON itself is said in fixed words: that a number is out of range.
+    if !error.is_data() {
+        return text.into();
+    }
     if let Some((_, expected)) = text.rsplit_once(", expected ") {
         return format!("expected {expected}");
     }
