@@ -149,8 +149,7 @@ impl Model {
                 self.close(CloseReason::TransportError);
             }
             Command::OpenCandidate => {
-                let free =
-                    self.link == Link::Polling && self.upgrade.is_none() && self.phase == Phase::Open;
+                let free = self.link == Link::Polling && self.upgrade.is_none() && self.phase == Phase::Open;
                 if free {
                     self.upgrade = Some((self.streams, false, self.now + UPGRADE_TIMEOUT));
                     self.streams += 1;

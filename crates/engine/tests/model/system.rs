@@ -17,9 +17,7 @@ use wirebird_engine::{
 };
 
 use crate::command::{Command, Fed, Packet};
-use crate::reference::{
-    CLOSE_TIMEOUT, MAX_QUEUED, PING_INTERVAL, PING_TIMEOUT, Seen, UPGRADE_TIMEOUT,
-};
+use crate::reference::{CLOSE_TIMEOUT, MAX_QUEUED, PING_INTERVAL, PING_TIMEOUT, Seen, UPGRADE_TIMEOUT};
 
 /// The application: it notes what it is told, and answers what it is asked.
 #[derive(Default)]
@@ -114,7 +112,6 @@ pub struct System {
     engine: Engine,
     app: Arc<App>,
     pub session: Arc<Session>,
-    base: Instant,
     now: Instant,
     poll: Option<Task<Poll>>,
     upload: Option<Post>,
@@ -144,9 +141,9 @@ impl System {
         }
         let session = engine.sessions().pop().expect("a session");
         let first = engine.next_deadline().expect("a heartbeat");
-        let base = first - Duration::from_millis(PING_INTERVAL);
+        let now = first - Duration::from_millis(PING_INTERVAL);
         let (poll, upload, delivery) = (None, None, None);
-        Self { engine, app, session, base, now: base, poll, upload, delivery, streams }
+        Self { engine, app, session, now, poll, upload, delivery, streams }
     }
 
     /// Lets something happen; returns what is seen of it.
@@ -269,7 +266,7 @@ impl System {
     }
 }
 
-fn request(engine: &Engine, method: &str, query: &str) -> Step {
+pub fn request(engine: &Engine, method: &str, query: &str) -> Step {
     let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
     let mut parts = http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0;
     let begun = std::pin::pin!(begin(engine, &mut parts));

@@ -274,8 +274,8 @@ fn errors_do_not_quote_what_was_received() {
     assert_eq!(error.to_string(), "argument 0: expected u32");
     let error = decode_args::<Point>(&args(r#"{"x":1}"#)).unwrap_err();
     assert_eq!(error.to_string(), "argument 0: missing field `y`");
-    for attachments in [&[][..], &[b"data"]] {
-        let error = decode_all(&binary_args(r#""SECRET",{"a":1e999}"#, attachments)).unwrap_err();
+    for attachments in [vec![], vec![&b"data"[..]]] {
+        let error = decode_all(&binary_args(r#""SECRET",{"a":1e999}"#, &attachments)).unwrap_err();
         assert_eq!(error.to_string(), "argument 1: number out of range");
     }
 }
