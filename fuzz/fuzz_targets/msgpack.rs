@@ -15,7 +15,7 @@ const LIMITS: Limits =
 fuzz_target!(|input: &[u8]| {
     let message = Bytes::copy_from_slice(input);
     let strict = decode(&message, &LIMITS);
-    let Ok(packet) = decode(&message, &Limits { max_depth: 127, max_attachments: 1000, ..LIMITS }) else {
+    let Ok(packet) = decode(&message, &Limits { max_depth: DEEP, max_attachments: 1000, ..LIMITS }) else {
         assert!(strict.is_err(), "stricter limits accept more");
         return;
     };
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
         check_strict(strict);
     }
     let written = encode(&packet).expect("a packet that was understood can be written");
-    let again = decode(&written.clone().into(), &Limits { max_depth: 127, max_attachments: 1000, ..LIMITS });
+    let again = decode(&written.clone().into(), &Limits { max_depth: DEEP, max_attachments: 1000, ..LIMITS });
     let again = again.expect("a packet that was written can be understood");
     assert_eq!(encode(&again).expect("once more"), written);
     assert_eq!((&again.namespace, kind(&again)), (&packet.namespace, kind(&packet)));

@@ -298,7 +298,9 @@ fn round(seed: u64) {
         // Whoever reads to the end of a session that the server ends has everything that was taken.
         assert!(!drained || !told || own.len() == sent as usize, "{name}, {sent}: {context}");
     }
-    round.engine.tick(Instant::now() + Duration::from_secs(3600));
+    for hours in 1..4 {
+        round.engine.tick(Instant::now() + Duration::from_secs(hours * 3600));
+    }
     *round.stream.lock().unwrap() = None;
     assert_eq!(round.engine.session_count(), 0, "{context}");
     assert!(round.session.upgrade().is_none(), "{context}");
