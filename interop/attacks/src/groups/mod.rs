@@ -4,7 +4,9 @@ mod bodies;
 mod deflate;
 mod engine;
 mod http;
+mod http2;
 mod life;
+mod old;
 mod origins;
 mod packets;
 mod resources;
@@ -26,6 +28,7 @@ pub(crate) fn all() -> Vec<Group> {
         group("http", http::cases()),
         group("smuggling", smuggling::cases()),
         group("bodies", bodies::cases()),
+        group("http2", http2::cases()),
         group("engine.io", engine::cases()),
         group("upgrade", upgrade::cases()),
         group("websocket", websocket::cases()),
@@ -33,6 +36,7 @@ pub(crate) fn all() -> Vec<Group> {
         group("socket.io", packets::cases()),
         group("life", life::cases()),
         group("resources", resources::cases()),
+        group("old", old::cases()),
         group("origins", origins::cases()),
     ]
 }

@@ -1,5 +1,6 @@
 //! Clients that can break every rule: bytes go out as they are given.
 
+pub(crate) mod h2;
 pub(crate) mod http;
 pub(crate) mod session;
 pub(crate) mod ws;
