@@ -1,5 +1,7 @@
 //! What a case is: a name, what it does, the rule or advisory it is about, and the answer that is documented for it.
 
+use wirebird::Limit;
+
 use crate::target::Target;
 use crate::wire::http::Response;
 use crate::wire::session::Polling;
@@ -64,10 +66,10 @@ pub(crate) struct Case {
     /// What the offender gets.
     pub(crate) answer: String,
     pub(crate) setup: Setup,
-    /// Only with this way of serving.
-    pub(crate) only: Option<Way>,
     /// Bytes of heap that the server may need at most.
     pub(crate) room: usize,
+    /// The limit that the server counts it as.
+    pub(crate) limit: Option<Limit>,
     pub(crate) run: Run,
 }
 
@@ -84,7 +86,7 @@ impl Case {
         run: impl Fn(&Target) -> Outcome + Send + Sync + 'static,
     ) -> Self {
         let (answer, run) = (answer.into(), Box::new(run));
-        Self { name, rule, does, answer, setup: Setup::Plain, only: None, room: ROOM, run }
+        Self { name, rule, does, answer, setup: Setup::Plain, room: ROOM, limit: None, run }
     }
 
     pub(crate) fn on(mut self, setup: Setup) -> Self {

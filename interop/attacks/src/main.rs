@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use case::{Case, Setup, Way};
+use case::{Case, Setup, Way, soon};
 use checks::{Baseline, Bystander, Cost};
 use groups::Group;
 use target::Target;
@@ -113,8 +113,7 @@ fn attack(groups: &[Group], rounds: usize, quiet: bool) -> ExitCode {
 fn lane<'a>(groups: &'a [Group], way: Way, setup: Setup, rounds: usize, done: impl Fn(Run<'a>)) {
     let cases = || {
         let of_group = |group: &'a Group| group.cases.iter().map(move |case| (group.name, case));
-        let meant = move |case: &Case| case.setup == setup && case.only.is_none_or(|only| only == way);
-        groups.iter().flat_map(of_group).filter(move |(_, case)| meant(case))
+        groups.iter().flat_map(of_group).filter(move |(_, case)| case.setup == setup)
     };
     if cases().next().is_none() {
         return;
@@ -152,9 +151,14 @@ fn attempt(server: &mut Option<Server>, way: Way, setup: Setup, case: &Case) -> 
     };
     server.bystander.check()?;
     server.target.reset()?;
+    let reached = case.limit.map(|limit| server.target.reached(limit)).transpose()?;
     let result = (case.run)(&server.target);
     let echo = server.bystander.check();
     result?;
+    if let (Some(limit), Some(before)) = (case.limit, reached) {
+        let counted = || Ok(server.target.reached(limit)? > before);
+        soon(&format!("the metric of {}", limit.name()), counted)?;
+    }
     let cost = server.baseline.check(&server.target, case.room)?;
     Ok(Cost { echo: echo?.max(server.bystander.check()?), ..cost })
 }

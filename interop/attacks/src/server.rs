@@ -11,7 +11,7 @@ use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tokio::net::TcpListener;
 use wirebird::extract::{Args, Data, State};
-use wirebird::{AckSender, ConnectError, Deflate, EmitError, Error, RawArgs, Server, Socket};
+use wirebird::{AckSender, ConnectError, Deflate, EmitError, Error, Limit, RawArgs, Server, Socket};
 
 use crate::case::{Setup, Way};
 
@@ -57,9 +57,12 @@ pub(crate) fn run(way: Way, setup: Setup) -> std::io::Result<()> {
 /// One line for each line that comes in.
 fn answer_questions(io: &Server, seen: &Seen) {
     for line in std::io::stdin().lock().lines() {
-        if line.is_ok_and(|line| line == "reset") {
+        let Ok(line) = line else { break };
+        if line == "reset" {
             HEAP.reset_peak_usage();
         }
+        let metrics = io.metrics();
+        let limit = Limit::ALL.iter().find(|limit| limit.name() == line);
         let answer = json!({
             "sessions": io.engine().session_count(),
             "sockets": io.socket_count(),
@@ -70,6 +73,7 @@ fn answer_questions(io: &Server, seen: &Seen) {
             "heap": HEAP.current_usage(),
             "peak": HEAP.peak_usage(),
             "panics": PANICS.load(Ordering::Relaxed),
+            "reached": limit.map(|limit| metrics.limit(*limit)),
         });
         let mut out = std::io::stdout().lock();
         if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
@@ -88,6 +92,8 @@ fn server(setup: Setup, seen: Arc<Seen>) -> Server {
         .close_timeout(PATIENCE)
         .disconnect_grace(PATIENCE)
         .ack_timeout(PATIENCE)
+        .attachments_timeout(PATIENCE)
+        .write_timeout(PATIENCE * 3)
         .max_dynamic_namespaces(50)
         .state(seen);
     let io = match setup {
@@ -124,13 +130,15 @@ fn handlers(io: &Server) {
     io.on("join", async |socket: Socket, Data((prefix, rooms)): Data<(String, usize)>| {
         (0..rooms).take_while(|room| socket.join(format!("{prefix}{room}")).is_ok()).count()
     });
-    // Asks the client so many times; says how many questions were refused.
+    // Asks the client so many times at once; says how many questions were refused, or not answered in time.
     io.on("ask", async |socket: Socket, Data(times): Data<usize>| {
-        let asked = (0..times).map(|n| socket.emit_with_ack::<u32>("question", n).into_future());
-        let (sent, refused): (Vec<_>, Vec<_>) =
-            asked.map(|question| tokio::spawn(question)).partition(|question| !question.is_finished());
-        let _ = refused;
-        sent.len()
+        let asked: Vec<_> =
+            (0..times).map(|n| socket.emit_with_ack::<u32>("question", n).into_future()).collect();
+        let mut failed = 0;
+        for question in asked {
+            failed += usize::from(question.await.is_err());
+        }
+        failed
     });
     io.on("slow", async |Data(ms): Data<u64>| {
         tokio::time::sleep(Duration::from_millis(ms)).await;

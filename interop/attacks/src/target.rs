@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use wirebird::Limit;
+
 use crate::case::{Setup, Way};
 use crate::wire::{Outcome, ensure};
 
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) heap: u64,
     pub(crate) peak: u64,
     pub(crate) panics: u64,
+    /// How often the limit that was asked for has been reached.
+    pub(crate) reached: u64,
 }
 
 impl Target {
@@ -55,6 +59,11 @@ impl Target {
         self.ask("state")
     }
 
+    /// How often a limit has been reached.
+    pub(crate) fn reached(&self, limit: Limit) -> Outcome<u64> {
+        self.ask(limit.name()).map(|state| state.reached)
+    }
+
     /// The same, and the most that it needed is counted anew.
     pub(crate) fn reset(&self) -> Outcome<State> {
         self.ask("reset")
@@ -78,6 +87,7 @@ impl Target {
             heap: number("heap"),
             peak: number("peak"),
             panics: number("panics"),
+            reached: number("reached"),
         })
     }
 

@@ -74,9 +74,9 @@ fn names() -> Vec<Case> {
     cases.push(message(
         "name-long",
         "CWE-400",
-        "a name of 900,000 letters",
+        "a name of 900,000 letters, of which 1,024 are allowed",
         format!(r#"42["{}"]"#, "n".repeat(900_000)),
-        Nothing,
+        Gone,
     ));
     cases
 }
@@ -115,6 +115,13 @@ fn json() -> Vec<Case> {
             "CWE-674",
             "100,000 objects in each other",
             format!("42[\"echo\",{}", "{\"a\":".repeat(100_000)),
+            Gone,
+        ),
+        message(
+            "arguments-10001",
+            "CWE-770, `max_arguments`",
+            "10,001 arguments, of which 10,000 are allowed",
+            format!(r#"42["nobody"{}]"#, ",0".repeat(10_001)),
             Gone,
         ),
         message(
@@ -228,15 +235,15 @@ fn attachments() -> Vec<Case> {
         Case::new(
             "attachments-never",
             "CVE-2026-48804",
-            "nine attachments of ten, and then the end",
-            "nothing is kept",
+            "nine attachments of ten, and then none",
+            "closed after `attachments_timeout`",
             |target| {
                 let mut ws = Ws::joined(target.addr)?;
                 ws.say(r#"4510-["echo"]"#)?;
                 for _ in 0..9 {
                     ws.raw.send(frame(FIN | BINARY, &vec![0; 900_000]))?;
                 }
-                Ok(())
+                ws.gone()
             },
         )
         .room(24 << 20),

@@ -1,5 +1,6 @@
 //! Whatever a client can make the server keep: it is bounded, and gone with the client.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::case::{Case, soon};
@@ -20,6 +21,27 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn connections() -> Vec<Case> {
     vec![
+        Case::new(
+            "ids-guessed",
+            "CVE-2017-16031",
+            "500 session ids: is any like another?",
+            "no two share 6 letters at one place",
+            |target| {
+                let mut raw = Raw::connect(target.addr)?;
+                let mut seen = HashSet::new();
+                for _ in 0..500 {
+                    raw.send(get(POLLING))?;
+                    let open = raw.response()?.expect(200)?.text();
+                    let id = open.split('"').nth(3).unwrap_or_default().to_owned();
+                    ensure!(id.len() == 20, "{id}");
+                    // The last 4 letters count, so that no id comes twice.
+                    for at in 0..=10 {
+                        ensure!(seen.insert((at, id[at..at + 6].to_owned())), "{id} is like another");
+                    }
+                }
+                Ok(())
+            },
+        ),
         Case::new(
             "connections-silent",
             RULE,
@@ -216,9 +238,9 @@ fn applications() -> Vec<Case> {
             "the questions fail, and are gone with it",
             |target| {
                 let mut ws = Ws::joined(target.addr)?;
-                ws.say(r#"42["ask",100000]"#)?;
-                std::thread::sleep(Duration::from_millis(300));
-                let _ = ws.gone();
+                let answer = ws.ask(r#"["ask",100000]"#)?;
+                ensure!(answer == "437[100000]", "{answer}");
+                ws.leave();
                 Ok(())
             },
         )

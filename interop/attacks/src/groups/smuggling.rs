@@ -149,18 +149,15 @@ fn chunks() -> Vec<Case> {
             &format!("1;{extension}\r\n3\r\n0\r\n\r\n"),
         ),
         broken("chunks-trailers", "CWE-400", "20,000 trailers", &format!("1\r\n3\r\n0\r\n{trailers}\r\n")),
-        Case {
-            only: None,
-            ..raw(
-                "chunks-of-nobody",
-                "CWE-400",
-                "chunks without end for a session of nobody's",
-                format!(
-                    "POST {POLLING}&sid=none HTTP/1.1\r\nHost: target\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-                    "1\r\na\r\n".repeat(1_000)
-                ),
-                End,
-            )
-        },
+        raw(
+            "chunks-of-nobody",
+            "CWE-400",
+            "chunks without end for a session of nobody's",
+            format!(
+                "POST {POLLING}&sid=none HTTP/1.1\r\nHost: target\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+                "1\r\na\r\n".repeat(1_000)
+            ),
+            End,
+        ),
     ]
 }

@@ -47,7 +47,21 @@ fn handshakes() -> Vec<Case> {
                 Ok(())
             },
         ),
-        raw("handshake-no-key", "CVE-2023-31125 (kind)", "no key", changed(key, ""), Answer::Code(400, 3)),
+        raw(
+            "handshake-transport-unknown",
+            "CVE-2023-31125",
+            "a WebSocket with a transport of nobody's",
+            request("/socket.io/?EIO=4&transport=flash", ""),
+            Answer::Code(400, 0),
+        ),
+        raw(
+            "handshake-transport-prototype",
+            "CVE-2023-31125",
+            "a WebSocket with a transport that JavaScript objects have by themselves",
+            request("/socket.io/?EIO=4&transport=constructor", ""),
+            Answer::Code(400, 0),
+        ),
+        raw("handshake-no-key", rule, "no key", changed(key, ""), Answer::Code(400, 3)),
         raw(
             "handshake-key-short",
             rule,
