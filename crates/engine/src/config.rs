@@ -52,8 +52,28 @@ pub struct Config {
     pub max_payload: usize,
     /// Frames that one WebSocket message may have, empty ones included. Default 4096.
     pub max_fragments: u32,
-    /// The largest head of a request that opens a session, in bytes: it is kept for the session's life. Default 16 KiB.
+    /// How long the head of a request may take, from the connection's beginning or from its first byte on. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long the beginning of TLS may take. Default 10 s.
+    pub tls_timeout: Duration,
+    /// How long the body of a POST may take. Default 30 s.
+    pub body_timeout: Duration,
+    /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs.
+    pub keep_alive_timeout: Duration,
+    /// The largest head of a request, in bytes. That of the one that opens a session is kept for the session's life. Default
+    /// 16 KiB; a [`Listener`](crate::http::Listener) reads up to 8 KiB in any case.
     pub max_head: usize,
+    /// Headers that a request may have. Default 100.
+    pub max_headers: usize,
+    /// The longest target of a request, path and query together, in bytes. Default 8 KiB.
+    pub max_url: usize,
+    /// Connections that the [listeners](crate::http::serve) have at once. Default as many as come.
+    pub max_connections: Option<usize>,
+    /// Connections that listeners have from one address at once, if that is no proxy's that is trusted, and sessions of one
+    /// address. Of IPv6, all addresses of a network of 64 bits count as one. Default as many as come.
+    pub max_connections_per_address: Option<usize>,
+    /// Sessions that may be opened in a second. Default as many as come.
+    pub handshake_rate: Option<u32>,
     /// Sessions that may exist at once. Default as many as come.
     pub max_sessions: Option<usize>,
     /// The transports that are offered. Default both.
@@ -108,7 +128,16 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
             max_fragments: 4096,
+            header_timeout: Duration::from_secs(30),
+            tls_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
             max_head: 16 << 10,
+            max_headers: 100,
+            max_url: 8 << 10,
+            max_connections: None,
+            max_connections_per_address: None,
+            handshake_rate: None,
             max_sessions: None,
             transports: Transports::ALL,
             allow_upgrades: true,
@@ -157,6 +186,10 @@ impl Config {
             ("ping_timeout", self.ping_timeout),
             ("upgrade_timeout", self.upgrade_timeout),
             ("write_timeout", self.write_timeout),
+            ("header_timeout", self.header_timeout),
+            ("tls_timeout", self.tls_timeout),
+            ("body_timeout", self.body_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
         ] {
             if value < Duration::from_millis(1) {
                 return Err(ConfigError::new(format!("{name} must be at least one millisecond")));
@@ -169,6 +202,10 @@ impl Config {
             &mut self.upgrade_timeout,
             &mut self.close_timeout,
             &mut self.write_timeout,
+            &mut self.header_timeout,
+            &mut self.tls_timeout,
+            &mut self.body_timeout,
+            &mut self.keep_alive_timeout,
         ] {
             *value = LONGEST.min(*value);
         }
@@ -178,11 +215,24 @@ impl Config {
         if self.max_fragments == 0 {
             return Err(ConfigError::new("max_fragments must be at least one frame"));
         }
-        if self.max_sessions == Some(0) {
-            return Err(ConfigError::new("max_sessions must be at least one; leave it out for no limit"));
+        for (name, value) in [
+            ("max_sessions", self.max_sessions),
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+            ("handshake_rate", self.handshake_rate.map(|rate| rate as usize)),
+        ] {
+            if value == Some(0) {
+                return Err(ConfigError::new(format!(
+                    "{name} must be at least one; leave it out for no limit"
+                )));
+            }
         }
-        if self.max_head == 0 {
-            return Err(ConfigError::new("max_head must be at least one byte"));
+        for (name, value) in
+            [("max_head", self.max_head), ("max_headers", self.max_headers), ("max_url", self.max_url)]
+        {
+            if value == 0 {
+                return Err(ConfigError::new(format!("{name} must be at least one")));
+            }
         }
         if !self.transports.polling && !self.transports.websocket {
             return Err(ConfigError::new("transports: no valid transports; there are polling and websocket"));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_proto::engine_io::OpenPacket;
 
+use crate::admission::Admission;
 use crate::config::{Config, ConfigError};
 use crate::handshake::Handshake;
 use crate::id::Id;
@@ -83,6 +85,7 @@ pub(crate) struct Shared {
     emptied: Notify,
     told_to_close: Notify,
     pub(crate) counters: Counters,
+    pub(crate) admission: Admission,
     /// What was logged, and when, so that a flood of it is not a flood of logs.
     pub(crate) logged: Mutex<Vec<(String, Millis)>>,
 }
@@ -108,6 +111,7 @@ impl Engine {
             emptied: Notify::new(),
             told_to_close: Notify::new(),
             counters: Counters::default(),
+            admission: Admission::default(),
             logged: Mutex::default(),
         });
         Ok(Self { shared })
@@ -257,13 +261,17 @@ impl Engine {
         link: Link,
         first: Option<Item>,
     ) -> Option<Arc<Session>> {
-        if self.takes_no_more().is_some() {
+        if self.takes_no_more(None).is_some() {
             return None;
         }
         if self.shared.config.runtime.is_some() {
             self.attach_runtime();
         }
         let kind = link.kind();
+        if !self.shared.admission.enter(&self.shared.config, &handshake) {
+            self.shared.limit_reached(Limit::ConnectionsPerAddress, None);
+            return None;
+        }
         let session = Session::new(id, handshake, self.shared.clone(), link);
         if let Some(first) = first {
             session.core.lock().queue.push(first);
@@ -274,6 +282,7 @@ impl Engine {
                 drop(free.insert(session.clone()));
             }
             Entry::Occupied(_) => {
+                self.shared.admission.leave(&self.shared.config, session.handshake());
                 tracing::error!(target: "wirebird::engineio", "the generator of session ids repeated itself");
                 return None;
             }
@@ -308,12 +317,15 @@ impl Engine {
         self.shared.config.max_sessions.is_some_and(|max| self.session_count() >= max)
     }
 
-    /// Why no session is opened any more, if so.
-    pub(crate) fn takes_no_more(&self) -> Option<Cause> {
+    /// Why no session is opened any more, or none from this address, if so.
+    pub(crate) fn takes_no_more(&self, from: Option<SocketAddr>) -> Option<Cause> {
         if self.is_closing() {
             return Some(Cause::Closing);
         }
-        self.is_full().then_some(Cause::Full)
+        if self.is_full() {
+            return Some(Cause::Full);
+        }
+        self.shared.admission.is_full_for(&self.shared.config, from).then_some(Cause::AddressFull)
     }
 
     /// Whether the engine has been told to close.
@@ -447,10 +459,9 @@ impl Shared {
     }
 
     pub(crate) fn forget(&self, id: Id, kind: TransportKind) {
-        if self.sessions.remove(&id).is_none() {
-            return;
-        }
+        let Some((_, session)) = self.sessions.remove(&id) else { return };
         self.counters.gone(kind);
+        self.admission.leave(&self.config, session.handshake());
         if self.sessions.is_empty() {
             self.emptied.notify_waiters();
         }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Method, Version, request};
 
+use crate::admission::Permit;
 use crate::proxies::TrustedProxies;
 
 /// The address of the peer of a connection; a listener puts it into the request's extensions.
@@ -63,6 +64,8 @@ impl Handshake {
             extensions.remove::<Secure>();
         }
         let local = extensions.remove::<LocalAddr>();
+        // It belongs to the connection, which may end long before the session.
+        extensions.remove::<Permit>();
         Self {
             method: parts.method.clone(),
             version: parts.version,

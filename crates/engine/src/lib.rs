@@ -12,6 +12,7 @@ pub mod http;
 pub mod memory;
 pub mod stream;
 
+mod admission;
 mod config;
 mod cookie;
 mod cors;

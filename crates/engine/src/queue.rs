@@ -176,6 +176,19 @@ impl Queue {
         }
     }
 
+    /// Adds a pong of a WebSocket that takes nothing at present, as [`Queue::push_ping`]. One stands for all: only the last
+    /// ping needs an answer.
+    pub(crate) fn push_control(&mut self, frame: Box<[u8]>) {
+        let begun = usize::from(self.offset > 0);
+        let waits = self.items.iter_mut().take(2).skip(begun).find_map(|item| match item {
+            Item::Control(waits) => Some(waits),
+            _ => None,
+        });
+        let Some(waits) = waits else { return self.push_early(Item::Control(frame)) };
+        self.bytes = self.bytes + frame.len() - waits.len();
+        *waits = frame;
+    }
+
     fn push_early(&mut self, item: Item) {
         self.bytes += item.wire_len();
         self.packets += item.packets();
@@ -450,6 +463,24 @@ mod tests {
         let mut body = PayloadWriter::new();
         queue.take_payload(&mut body, 1000);
         assert_eq!(body.finish(), "3\u{1e}3\u{1e}3\u{1e}3\u{1e}3\u{1e}4one");
+    }
+
+    #[test]
+    fn of_pongs_that_wait_the_last_is_kept() {
+        let mut queue = Queue::default();
+        queue.push_message(message("one"), false, &SendQueue::default()).unwrap();
+        for payload in [&b"first"[..], b"2nd", b"the last"] {
+            queue.push_control(wirebird_proto::websocket::pong_frame(payload).as_ref().into());
+        }
+        assert_eq!(queue.len().0, 2);
+        assert_eq!(gathered(&queue), b"\x8a\x08the last\x81\x044one");
+        // One that has begun to go out stays, and those that wait behind it are one.
+        queue.advance(1);
+        for payload in [b"a", b"b"] {
+            queue.push_control(wirebird_proto::websocket::pong_frame(payload).as_ref().into());
+        }
+        assert_eq!(gathered(&queue), b"\x08the last\x8a\x01b\x81\x044one");
+        assert_eq!(queue.len().1, gathered(&queue).len() + 1);
     }
 
     #[test]

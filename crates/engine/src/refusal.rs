@@ -68,8 +68,18 @@ pub enum Cause {
     Version(Option<String>),
     /// The body is larger than `max_payload` allows.
     BodyTooLarge,
+    /// The body did not come in the time that `body_timeout` gives it; the session has been closed.
+    BodyTimeout,
     /// The head is larger than `max_head` allows.
     HeadTooLarge,
+    /// There are more headers than `max_headers` allows.
+    TooManyHeaders,
+    /// The target is longer than `max_url` allows.
+    UrlTooLong,
+    /// The client's address has as many sessions as `max_connections_per_address` allows.
+    AddressFull,
+    /// More sessions are opened at a time than `handshake_rate` allows.
+    TooFast,
     /// There are as many sessions as `max_sessions` allows.
     Full,
     /// The server is closing.
@@ -99,7 +109,12 @@ impl Cause {
             Self::Forbidden(_) => "forbidden",
             Self::Version(_) => "version",
             Self::BodyTooLarge => "body-too-large",
+            Self::BodyTimeout => "body-timeout",
             Self::HeadTooLarge => "head-too-large",
+            Self::TooManyHeaders => "too-many-headers",
+            Self::UrlTooLong => "url-too-long",
+            Self::AddressFull => "address-full",
+            Self::TooFast => "too-fast",
             Self::Full => "full",
             Self::Closing => "closing",
             Self::NoId => "no-id",
@@ -111,7 +126,12 @@ impl Cause {
         match self {
             Self::Overlap => Some(Limit::Overlap),
             Self::BodyTooLarge => Some(Limit::Payload),
+            Self::BodyTimeout => Some(Limit::BodyTime),
             Self::HeadTooLarge => Some(Limit::HeaderBytes),
+            Self::TooManyHeaders => Some(Limit::HeaderCount),
+            Self::UrlTooLong => Some(Limit::UrlBytes),
+            Self::AddressFull => Some(Limit::ConnectionsPerAddress),
+            Self::TooFast => Some(Limit::HandshakeRate),
             Self::Full => Some(Limit::Sessions),
             _ => None,
         }
@@ -123,7 +143,10 @@ impl Cause {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLarge | Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UrlTooLong => StatusCode::URI_TOO_LONG,
+            Self::AddressFull | Self::TooFast => StatusCode::TOO_MANY_REQUESTS,
             Self::Full | Self::Closing | Self::NoId => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -209,7 +232,12 @@ impl fmt::Display for Cause {
                 return write!(f, "protocol version {:?} is not spoken here", Clipped(version));
             }
             Self::BodyTooLarge => "the body is over max_payload",
+            Self::BodyTimeout => "the body did not come within body_timeout; the session has been closed",
             Self::HeadTooLarge => "the head is over max_head",
+            Self::TooManyHeaders => "there are more headers than max_headers",
+            Self::UrlTooLong => "the target is over max_url",
+            Self::AddressFull => "the address has max_connections_per_address sessions",
+            Self::TooFast => "more sessions are opened than handshake_rate",
             Self::Full => "max_sessions sessions are open",
             Self::Closing => "the server is closing",
             Self::NoId => "no session id could be made, or it was taken",

@@ -532,6 +532,19 @@ impl Builder {
         self
     }
 
+    /// Bytes of broadcasts that may wait to be delivered; beyond that, clients that send events are not read from. What your
+    /// own tasks emit is theirs to limit. Default 64 MiB.
+    pub fn max_waiting_broadcasts(mut self, bytes: usize) -> Self {
+        self.options.max_waiting_broadcasts = bytes;
+        self
+    }
+
+    /// Questions to other servers of the cluster that may be open at once. Default 100,000.
+    pub fn max_questions(mut self, questions: usize) -> Self {
+        self.options.max_questions = questions;
+        self
+    }
+
     /// The largest `auth` payload that a client may connect with, in bytes. Default 64 KiB.
     pub fn max_auth(mut self, bytes: usize) -> Self {
         self.options.max_auth = bytes;
@@ -560,10 +573,72 @@ impl Builder {
         self
     }
 
-    /// The largest head of a request that opens a connection, in bytes: it is kept as long as the connection. Default
-    /// 16 KiB.
+    /// The largest head of a request, in bytes. That of the one that opens a connection is kept as long as the connection.
+    /// Default 16 KiB; what [`Server::serve`] serves may have 8 KiB in any case.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.engine.max_head = bytes;
+        self
+    }
+
+    /// Headers that a request may have. Default 100.
+    pub fn max_headers(mut self, headers: usize) -> Self {
+        self.engine.max_headers = headers;
+        self
+    }
+
+    /// The longest target of a request to the server, path and query together, in bytes. Default 8 KiB.
+    pub fn max_url(mut self, bytes: usize) -> Self {
+        self.engine.max_url = bytes;
+        self
+    }
+
+    /// How long the head of a request may take, from the connection's beginning or from its first byte on, where the server
+    /// listens by itself ([`Server::serve`] and its kin). Default 30 s.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.header_timeout = timeout;
+        self
+    }
+
+    /// How long the beginning of TLS may take, with [`Server::serve_tls`]. Default 10 s.
+    pub fn tls_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.tls_timeout = timeout;
+        self
+    }
+
+    /// How long the body of a client's POST may take. Default 30 s.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.body_timeout = timeout;
+        self
+    }
+
+    /// How long a connection of HTTP may be idle between two requests, where the server listens by itself. Default 75 s:
+    /// longer than proxies keep theirs.
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.keep_alive_timeout = timeout;
+        self
+    }
+
+    /// TCP connections that there may be at once, where the server listens by itself: others are closed at once. Default as
+    /// many as come.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.engine.max_connections = Some(connections);
+        self
+    }
+
+    /// Clients that may be connected from one address at once: others are refused with 429. Where the server listens by
+    /// itself it is the limit of TCP connections of that address, too, of which a client on polling has up to three; the
+    /// addresses of [trusted proxies](Builder::trusted_proxies) have none. Of IPv6, the addresses of one network of 64 bits
+    /// count as one. Default as many as come.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.engine.max_connections_per_address = Some(connections);
+        self
+    }
+
+    /// Clients that may connect in a second, all together: others are refused with 429, and come back by themselves. It keeps
+    /// what your connect handlers ask (a database, a service for logins) from being asked by all at once. Default as many as
+    /// come.
+    pub fn handshake_rate(mut self, per_second: u32) -> Self {
+        self.engine.handshake_rate = Some(per_second);
         self
     }
 

@@ -110,7 +110,7 @@ impl Core {
         parser: Option<Arc<dyn Parser>>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            shards: Shards::new(options.shards),
+            shards: Shards::new(options.shards, options.max_waiting_broadcasts),
             namespaces: DashMap::new(),
             any_namespace: Handlers::default(),
             parents: Parents::default(),
@@ -121,7 +121,7 @@ impl Core {
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
             recoveries: options.recovery.clone().map(Recoveries::new),
-            questions: Questions::default(),
+            questions: Questions::new(options.max_questions),
             server_id: server_id(),
             engine: OnceLock::new(),
             dispatcher: dispatcher.unwrap_or_else(|| Arc::new(Router)),

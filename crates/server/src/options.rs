@@ -31,6 +31,8 @@ pub(crate) struct Options {
     /// What may wait for handlers, of one client and of all.
     pub(crate) max_client: LoadLimit,
     pub(crate) max_total: LoadLimit,
+    pub(crate) max_waiting_broadcasts: usize,
+    pub(crate) max_questions: usize,
     pub(crate) max_auth: usize,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) strict_arguments: bool,
@@ -73,6 +75,8 @@ impl Default for Options {
             max_pending_acks: 10_000,
             max_client: LoadLimit { events: 10_000, bytes: 16 << 20 },
             max_total: LoadLimit { events: 1_000_000, bytes: 1 << 30 },
+            max_waiting_broadcasts: 64 << 20,
+            max_questions: 100_000,
             max_auth: 64 << 10,
             recovery: None,
             strict_arguments: false,

@@ -20,12 +20,12 @@ use crate::snapshot::SocketSnapshot;
 
 /// Servers that are heard to one question when nobody knows how many there are.
 const MAX_SERVERS: usize = 1024;
-/// Questions that may be open.
-const MAX_OPEN: usize = 100_000;
-
 /// Answers are passed on without the lock: whoever waits for them may go on in the thread that brings them.
-#[derive(Default)]
-pub(crate) struct Questions(Mutex<Table>);
+pub(crate) struct Questions {
+    /// How many may be open.
+    max: usize,
+    table: Mutex<Table>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -71,7 +71,7 @@ pub(crate) struct Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(core) = self.core.upgrade() {
-            let forgotten = core.questions.0.lock().open.remove(&self.reply_to.id);
+            let forgotten = core.questions.table.lock().open.remove(&self.reply_to.id);
             drop(forgotten);
         }
     }
@@ -145,10 +145,14 @@ impl Question {
 }
 
 impl Questions {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, table: Mutex::default() }
+    }
+
     /// Keeps a question; returns its number, and the time at which a timer is needed if none is running early enough.
     fn open(&self, question: Box<Question>) -> Result<(u64, Option<Millis>), Box<Question>> {
-        let mut table = self.0.lock();
-        if table.closed || table.open.len() >= MAX_OPEN {
+        let mut table = self.table.lock();
+        if table.closed || table.open.len() >= self.max {
             return Err(question);
         }
         let id = table.next;
@@ -164,7 +168,7 @@ impl Questions {
     /// A server has asked these sockets.
     pub(crate) fn addressed(&self, id: u64, server: ByteString, sockets: Vec<SocketId>) {
         let done = {
-            let mut table = self.0.lock();
+            let mut table = self.table.lock();
             let Some(question) = table.open.get_mut(&id) else { return };
             if !matches!(question.answers, Answers::Acks { .. }) || !question.hears(server) {
                 return;
@@ -178,7 +182,7 @@ impl Questions {
     /// A socket of another server has acknowledged something, or will not.
     pub(crate) fn acknowledged(&self, id: u64, socket: SocketId, result: AckResult) {
         let (sender, done) = {
-            let mut table = self.0.lock();
+            let mut table = self.table.lock();
             let Some(question) = table.open.get_mut(&id) else { return };
             let was_asked = question.waiting.remove(&socket);
             let Answers::Acks { only, sender } = &mut question.answers else { return };
@@ -197,7 +201,7 @@ impl Questions {
     /// A server has answered.
     pub(crate) fn answered(&self, id: u64, server: ByteString, answer: Answer) {
         let (sender, done) = {
-            let mut table = self.0.lock();
+            let mut table = self.table.lock();
             let Some(question) = table.open.get_mut(&id) else { return };
             let Answers::Servers(sender) = &question.answers else { return };
             let sender = sender.clone();
@@ -212,7 +216,7 @@ impl Questions {
 
     /// The questions whose time is up, and when to look again.
     pub(crate) fn expire(&self, now: Millis) -> (Vec<Question>, Option<Millis>) {
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         if table.timer.is_none_or(|timer| timer > now) {
             return (Vec::new(), None);
         }
@@ -227,7 +231,7 @@ impl Questions {
     /// Ends all questions; no more can be asked.
     pub(crate) fn close(&self) {
         let open = {
-            let mut table = self.0.lock();
+            let mut table = self.table.lock();
             table.closed = true;
             std::mem::take(&mut table.open)
         };

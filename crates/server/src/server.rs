@@ -263,7 +263,7 @@ impl Server {
     }
 
     /// As [`Server::serve_listener`], with TLS, by whichever library you like: `begin` makes a stream of each connection,
-    /// and has 10 s for it. Cookies are then `Secure`, and [`Handshake::is_secure`] is true.
+    /// and has [`Builder::tls_timeout`] for it. Cookies are then `Secure`, and [`Handshake::is_secure`] is true.
     ///
     /// ```ignore
     /// let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));

@@ -50,9 +50,6 @@ pub(crate) struct Broadcast {
     pub(crate) except: SmallVec<[Snapshot; 1]>,
 }
 
-/// Bytes of broadcasts that may wait in all shards before the clients that cause them are not read from.
-const MAX_WAITING: usize = 64 << 20;
-
 pub(crate) struct Shards {
     shards: Box<[Arc<Shard>]>,
     pressure: Arc<Pressure>,
@@ -71,8 +68,9 @@ pub(crate) struct Shard {
 }
 
 /// How much waits in all shards, and who waits for it to get less.
-#[derive(Default)]
 struct Pressure {
+    /// Bytes beyond which the clients that cause broadcasts are not read from.
+    max: usize,
     bytes: AtomicUsize,
     clients: Mutex<Vec<Weak<Client>>>,
 }
@@ -84,7 +82,7 @@ impl Pressure {
 
     fn remove(&self, bytes: usize) {
         let left = self.bytes.fetch_sub(bytes, Ordering::AcqRel) - bytes;
-        if left > MAX_WAITING / 2 {
+        if left > self.max / 2 {
             return;
         }
         let clients = std::mem::take(&mut *self.clients.lock());
@@ -96,7 +94,7 @@ impl Pressure {
     }
 
     fn is_high(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) > MAX_WAITING
+        self.bytes.load(Ordering::Acquire) > self.max
     }
 }
 
@@ -118,8 +116,9 @@ struct Queue {
 }
 
 impl Shards {
-    pub(crate) fn new(count: usize) -> Self {
-        let pressure = Arc::new(Pressure::default());
+    pub(crate) fn new(count: usize, max_waiting: usize) -> Self {
+        let (bytes, clients) = (AtomicUsize::new(0), Mutex::default());
+        let pressure = Arc::new(Pressure { max: max_waiting, bytes, clients });
         let shard = || {
             Arc::new(Shard {
                 pressure: pressure.clone(),

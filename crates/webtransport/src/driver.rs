@@ -29,7 +29,7 @@ pub(crate) async fn run(mut opened: Opened) {
         if !opened.session.is_open() {
             break;
         }
-        let paused = opened.session.session().is_paused();
+        let paused = opened.session.session().holds_back();
         tokio::select! {
             () = opened.woken.notified() => {}
             written = opened.send.write(&out[sent..]), if !out.is_empty() => match written {
@@ -54,7 +54,7 @@ pub(crate) async fn run(mut opened: Opened) {
 
 /// Hands what has come in to the session; `false` when it cannot be read any further.
 fn feed(opened: &mut Opened) -> bool {
-    while opened.session.is_open() && !opened.session.session().is_paused() {
+    while opened.session.is_open() && !opened.session.session().holds_back() {
         match opened.decoder.next_frame() {
             Ok(Some(Frame::Text(text))) => opened.session.feed(Packet::Text(text)),
             Ok(Some(Frame::Binary(data))) => opened.session.feed(Packet::Binary(data)),

@@ -2,25 +2,25 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::is_news;
 use super::serve::Listener;
+use crate::admission::Admission;
 use crate::engine::Engine;
-use crate::handshake::Secure;
+use crate::handshake::{PeerAddr, Secure};
+use crate::limit::Limit;
 use crate::stream::prepare;
 
 /// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
-/// How long a client may take to begin with TLS.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Accepts connections until `shutdown` resolves. What is under way then goes on: close the engine to end it.
 ///
@@ -32,14 +32,14 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let engine = served.engine().clone();
-    accept(listener, &engine, shutdown, |stream, peer| {
-        tokio::spawn(served.clone().tcp(stream, peer));
+    accept(listener, &engine, shutdown, |stream, known| {
+        tokio::spawn(served.clone().tcp(stream, known));
     })
     .await
 }
 
-/// As [`serve`], with TLS or anything else between the connection and HTTP: `begin` makes the stream, and has 10 s for
-/// it. Requests on it are [`Secure`].
+/// As [`serve`], with TLS or anything else between the connection and HTTP: `begin` makes the stream, and has
+/// [`Config::tls_timeout`](crate::Config) for it. Requests on it are [`Secure`].
 ///
 /// # Errors
 /// As [`serve`]. A connection that does not begin is closed.
@@ -56,18 +56,22 @@ where
 {
     let engine = served.engine().clone();
     let begin = Arc::new(begin);
-    accept(listener, &engine, shutdown, |stream, peer| {
+    accept(listener, &engine, shutdown, |stream, mut known| {
         let (served, begin) = (served.clone(), begin.clone());
         tokio::spawn(async move {
-            let mut known = Listener::known(&stream, peer);
             known.insert(Secure);
             // Boxed: the connection does not need its room afterwards.
-            match Box::pin(timeout(TLS_TIMEOUT, begin(stream))).await {
+            match Box::pin(timeout(served.engine().config().tls_timeout, begin(stream))).await {
                 Ok(Ok(stream)) => served.connection(stream, known).await,
                 Ok(Err(error)) => {
-                    tracing::debug!(target: "wirebird::engineio", %peer, %error, "TLS could not begin");
+                    let peer = known.get::<PeerAddr>().map(|peer| tracing::field::display(peer.0));
+                    tracing::debug!(target: "wirebird::engineio", peer, %error, "TLS could not begin");
                 }
-                Err(_) => tracing::debug!(target: "wirebird::engineio", %peer, "TLS did not begin in time"),
+                Err(_) => {
+                    let peer = known.get::<PeerAddr>().map(|peer| tracing::field::display(peer.0));
+                    tracing::debug!(target: "wirebird::engineio", peer, "TLS did not begin in time");
+                    served.engine().count_limit(Limit::TlsTime, None);
+                }
             }
         });
     })
@@ -78,7 +82,7 @@ async fn accept(
     listener: TcpListener,
     engine: &Engine,
     shutdown: impl Future<Output = ()>,
-    serve: impl Fn(TcpStream, SocketAddr),
+    serve: impl Fn(TcpStream, Extensions),
 ) -> io::Result<()> {
     engine.attach_runtime();
     // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
@@ -96,8 +100,19 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let permit = match Admission::connect(engine.shared(), peer) {
+                    Ok(permit) => permit,
+                    Err(limit) => {
+                        refuse(engine, stream, limit);
+                        continue;
+                    }
+                };
                 prepare(&stream, engine.config().write_timeout);
-                serve(stream, peer);
+                let mut known = Listener::known(&stream, peer);
+                if let Some(permit) = permit {
+                    known.insert(permit);
+                }
+                serve(stream, known);
             }
             Err(error) => {
                 // Out of file descriptors, or the peer was faster in leaving: neither ends the server.
@@ -108,4 +123,15 @@ async fn accept(
             }
         }
     }
+}
+
+/// Closes a connection that is one too many.
+fn refuse(engine: &Engine, stream: TcpStream, limit: Limit) {
+    // What it has sent is not waited for, and nothing is kept for it.
+    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    drop(stream);
+    if is_news(engine, limit.name()) {
+        tracing::warn!(target: "wirebird::engineio", %limit, "connections are closed because there are too many");
+    }
+    engine.count_limit(limit, None);
 }

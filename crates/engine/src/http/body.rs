@@ -11,6 +11,9 @@ use http::header::EXPECT;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use tokio::time::timeout;
+
+use crate::engine::Engine;
 use crate::polling::Post;
 
 /// How long the rest of a refused body is read. A connection that is closed while data still arrives is reset, and
@@ -19,23 +22,27 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 pub(super) enum BodyError {
     TooLarge,
+    /// It has had its time.
+    TooSlow,
     Broken,
 }
 
-/// Reads a body up to the limit, unless the session ends meanwhile.
-pub(super) async fn read<B>(post: &Post, body: Pin<&mut B>, limit: usize) -> Result<Bytes, BodyError>
+/// Reads a body up to the limits, unless the session ends meanwhile.
+pub(super) async fn read<B>(engine: &Engine, post: &Post, body: Pin<&mut B>) -> Result<Bytes, BodyError>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut read = pin!(Limited::new(body, limit).collect());
+    let config = engine.config();
+    let mut read = pin!(timeout(config.body_timeout, Limited::new(body, config.max_payload).collect()));
     let mut abandoned = pin!(Post::abandoned(post.session().clone()));
     std::future::poll_fn(|cx| {
         if let Poll::Ready(result) = read.as_mut().poll(cx) {
             return Poll::Ready(match result {
-                Ok(collected) => Ok(collected.to_bytes()),
-                Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-                Err(_) => Err(BodyError::Broken),
+                Ok(Ok(collected)) => Ok(collected.to_bytes()),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+                Ok(Err(_)) => Err(BodyError::Broken),
+                Err(_) => Err(BodyError::TooSlow),
             });
         }
         abandoned.as_mut().poll(cx).map(|()| Err(BodyError::Broken))
@@ -52,7 +59,7 @@ where
     if body.is_end_stream() || headers.contains_key(EXPECT) {
         return;
     }
-    tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
+    tokio::spawn(timeout(LINGER, discard(body)));
 }
 
 async fn discard<B: Body>(mut body: Pin<Box<B>>) {

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -15,11 +16,11 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::body::LINGER;
 use super::compress::Encoding;
-use super::head::{self, Head, Scan};
-use super::serve::{HEADER_TIMEOUT, MAX_HEAD};
+use super::head::{self, Head, MAX_HEAD, Scan};
 use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
+use crate::limit::Limit;
 use crate::polling::{self, Misuse, Post};
 use crate::read_buffer;
 use crate::refusal::Cause;
@@ -46,7 +47,7 @@ pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions) -> io
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection = Connection { stream, input: Vec::new(), patience: Patience::new() };
+    let mut connection = Connection { stream, input: Vec::new(), patience: Patience::new(), served: false };
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
@@ -66,6 +67,8 @@ struct Connection<S> {
     /// What was read and not handled yet.
     input: Vec<u8>,
     patience: Patience,
+    /// A request has been answered: the connection may be idle.
+    served: bool,
 }
 
 /// A request to the engine, taken out of what was read.
@@ -98,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         while let Some(incoming) = self.request(engine).await? {
             match incoming {
                 Incoming::Poll(poll, reply) => self.poll(poll, reply).await?,
-                Incoming::Post(post, reply, upload) => self.post(post, reply, upload).await?,
+                Incoming::Post(post, reply, upload) => self.post(engine, post, reply, upload).await?,
                 Incoming::Refused(mut parts, cause, upload) => {
                     parts.extensions = known.clone();
                     find_peer(engine, &mut parts);
@@ -117,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                             self.pass_over(upload.unread()).await?;
                         }
                         Step::Poll(poll, reply) => self.poll(poll, reply).await?,
-                        Step::Post(post, reply) => self.post(post, reply, upload).await?,
+                        Step::Post(post, reply) => self.post(engine, post, reply, upload).await?,
                         Step::WebSocket(websocket, reply) => {
                             let answer = head::of_response(&reply.switching());
                             if websocket.is_new() {
@@ -135,7 +138,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 
     /// The next request; `None` when it is unusual.
     async fn request(&mut self, engine: &Engine) -> io::Result<Option<Incoming>> {
-        self.patience.begin();
+        let config = engine.config();
+        let mut idle = self.served && self.input.is_empty();
+        self.patience.begin(if idle { config.keep_alive_timeout } else { config.header_timeout });
+        self.served = true;
         // What came in small pieces is not looked at again for each of them.
         let mut seen = 0;
         poll_fn(|cx| {
@@ -149,7 +155,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                     seen = self.input.len();
                 }
                 if self.poll_fill(cx)?.is_pending() {
-                    return self.patience.poll_over(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                    return self.patience.poll_over(cx).map(|()| {
+                        let limit = if idle { Limit::IdleTime } else { Limit::HeaderTime };
+                        engine.count_limit(limit, None);
+                        Err(io::ErrorKind::TimedOut.into())
+                    });
+                }
+                if std::mem::take(&mut idle) {
+                    self.patience.begin(config.header_timeout);
                 }
             }
         })
@@ -189,11 +202,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         written
     }
 
-    async fn post(&mut self, mut post: Post, reply: Reply, upload: Upload) -> io::Result<()> {
+    async fn post(
+        &mut self,
+        engine: &Engine,
+        mut post: Post,
+        reply: Reply,
+        upload: Upload,
+    ) -> io::Result<()> {
         let unread = upload.unread();
         let body = match upload.body {
             Some(body) => Ok(Some(body)),
-            None => self.body(&post, upload.length).await,
+            None => match timeout(engine.config().body_timeout, self.body(&post, upload.length)).await {
+                Ok(body) => body,
+                Err(_) => return self.body_is_late(engine, post, reply).await,
+            },
         };
         let body = match body {
             Ok(Some(body)) => body,
@@ -210,6 +232,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             Some(response) => self.write(response, &[]).await,
             None => self.respond(&reply.posted(valid)).await,
         }
+    }
+
+    /// The body of a POST has had its time: the client is told, and the connection ends.
+    #[cold]
+    async fn body_is_late(&mut self, engine: &Engine, post: Post, reply: Reply) -> io::Result<()> {
+        let session = post.session().clone();
+        drop(post);
+        engine.shared().counters.refused(&Cause::BodyTimeout);
+        session.count_limit(Limit::BodyTime);
+        self.respond(&reply.too_slow()).await?;
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// Waits for an answer, unless the client goes away meanwhile. What it sends already is read once.
@@ -305,9 +338,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 fn look(engine: &Engine, head: &Head<'_>, upload: Upload) -> Option<Incoming> {
     let config = engine.config();
     let usual = config.transports.polling && config.headers.is_none() && upload.length <= config.max_payload;
+    let small = head.query.len() < config.max_url
+        && head.headers <= config.max_headers
+        && head.bytes.len() <= config.max_head;
     // The path of a file of the client is longer.
     let endpoint = head.path.len() <= config.path.len() + 1;
-    let asked = head.polled_session().filter(|_| usual && endpoint);
+    let asked = head.polled_session().filter(|_| usual && small && endpoint);
     let Some(session) = asked.and_then(|id| engine.session(id)) else {
         return Some(Incoming::Other(Box::new(head.parts()?), upload));
     };
@@ -333,25 +369,28 @@ fn look(engine: &Engine, head: &Head<'_>, upload: Upload) -> Option<Incoming> {
     Some(Incoming::Refused(Box::new(head.parts()?), Box::new(refused_by(misuse, &session)), upload))
 }
 
-/// The time that the head of a request may take, idle time before it included. The timer is not set anew for each
-/// request: when it fires too early, it is set again.
+/// The time that the head of a request may take, or that the connection may be idle before it. The timer is not set anew
+/// for each request: when it fires too early, it is set again, and when too late, now.
 struct Patience {
-    since: Instant,
+    end: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
     fn new() -> Self {
-        Self { since: Instant::now(), timer: None }
+        Self { end: Instant::now(), timer: None }
     }
 
-    fn begin(&mut self) {
-        self.since = Instant::now();
+    fn begin(&mut self, time: Duration) {
+        self.end = Instant::now() + time;
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let end = self.since + HEADER_TIMEOUT;
+        let end = self.end;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if timer.deadline() > end {
+            timer.as_mut().reset(end);
+        }
         loop {
             ready!(timer.as_mut().poll(cx));
             if Instant::now() >= end {
@@ -375,6 +414,9 @@ mod tests {
     use crate::message::Message;
     use crate::reason::CloseReason;
     use crate::session::Session;
+
+    const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+    const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 
     struct Silent;
 
@@ -479,7 +521,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_half_a_minute() {
+    async fn a_head_has_half_a_minute_and_a_pause_more() {
         let mut client = Client::new();
         let session = client.open().await;
         // A poll may be held for longer.
@@ -487,10 +529,14 @@ mod tests {
         tokio::time::sleep(HEADER_TIMEOUT * 2).await;
         session.close(CloseReason::ForcedClose);
         assert!(client.receive().await.ends_with("\r\n\r\n1"));
-        tokio::time::sleep(HEADER_TIMEOUT - Duration::from_secs(1)).await;
+        let second = Duration::from_secs(1);
+        tokio::time::sleep(KEEP_ALIVE_TIMEOUT - second).await;
         client.send("GET ").await;
+        tokio::time::sleep(HEADER_TIMEOUT - second).await;
         assert!(!client.served.is_finished());
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(client.engine.metrics().limit(Limit::HeaderTime), 0);
+        tokio::time::sleep(2 * second).await;
+        assert_eq!(client.engine.metrics().limit(Limit::HeaderTime), 1);
         let error = client.served.await.unwrap().err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -10,7 +10,11 @@ use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::date;
 use super::direct::SMALL_BODY;
-use super::serve::{MAX_HEAD, MAX_HEADERS};
+
+/// Headers that a usual request has at most.
+const MAX_HEADERS: usize = 100;
+/// Bytes that the head of a usual request has at most.
+pub(super) const MAX_HEAD: usize = 16 << 10;
 
 /// What was found of a request.
 pub(super) enum Scan<'a> {
@@ -28,6 +32,8 @@ pub(super) struct Head<'a> {
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
+    /// How many headers there are.
+    pub(super) headers: usize,
     /// Of the body.
     pub(super) length: usize,
     pub(super) accept_encoding: Option<&'a str>,
@@ -63,6 +69,7 @@ impl<'a> Head<'a> {
             method,
             path,
             query,
+            headers: request.headers.len(),
             length: 0,
             accept_encoding: None,
             special: false,

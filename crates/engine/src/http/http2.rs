@@ -51,8 +51,11 @@ mod serve {
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
     use tokio::time::timeout;
 
+    use crate::config::Config;
+    use crate::engine::Engine;
     use crate::http::rewind::Rewind;
-    use crate::http::serve::{FallbackBody, HEADER_TIMEOUT, MAX_HEAD};
+    use crate::http::serve::FallbackBody;
+    use crate::limit::Limit;
 
     /// Requests of one connection that may be under way.
     const MAX_STREAMS: u32 = 256;
@@ -63,9 +66,10 @@ mod serve {
     /// Bytes with which every connection begins.
     const PREFACE: usize = 24;
 
-    /// Waits until as much has been read as every connection begins with, which has half a minute: after that, a client
+    /// Waits until as much has been read as every connection begins with, which has the time of a head: after that, a client
     /// that says nothing is found out by pings.
     pub(in crate::http) async fn begin<S: AsyncRead + Unpin>(
+        engine: &Engine,
         mut stream: S,
         read: Bytes,
     ) -> Option<Rewind<S>> {
@@ -79,7 +83,10 @@ mod serve {
             }
             true
         };
-        let begun = timeout(HEADER_TIMEOUT, all).await.unwrap_or(false);
+        let begun = timeout(engine.config().header_timeout, all).await.unwrap_or_else(|_| {
+            engine.count_limit(Limit::HeaderTime, None);
+            false
+        });
         begun.then(|| Rewind::new(stream, read.into()))
     }
 
@@ -89,6 +96,7 @@ mod serve {
     /// # Errors
     /// When the connection fails.
     pub(in crate::http) async fn serve<S, A, F>(
+        config: &Config,
         stream: S,
         answer: A,
         closing: impl Future<Output = ()>,
@@ -106,7 +114,7 @@ mod serve {
             .timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(MAX_HEAD as u32)
+            .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PONG)
             .serve_connection(TokioIo::new(stream), service);

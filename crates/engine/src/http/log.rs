@@ -57,6 +57,14 @@ pub(super) fn refused(engine: &Engine, parts: &Parts, cause: &Cause) {
         }
         Cause::BodyTooLarge => return too_large(engine, "polling"),
         Cause::HeadTooLarge => "refused a request with a large head; max_head allows more",
+        Cause::TooManyHeaders => "refused a request with many headers; max_headers allows more",
+        Cause::UrlTooLong => "refused a request with a long target; max_url allows more",
+        Cause::BodyTimeout => "refused a request whose body did not come in time; body_timeout allows more",
+        Cause::AddressFull => {
+            "refused a client because max_connections_per_address clients of its address are connected; behind a proxy set \
+             trusted_proxies"
+        }
+        Cause::TooFast => "refused a client because more than handshake_rate come in a second",
         Cause::Full => "refused a client because max_sessions sessions are open",
         _ => return,
     };

@@ -13,6 +13,7 @@ mod head;
 mod hooks;
 mod http2;
 mod log;
+mod pace;
 mod respond;
 mod rewind;
 mod serve;
@@ -99,7 +100,11 @@ pub async fn admit(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>,
         return Err(not_found());
     }
     let peer = find_peer(engine, parts);
-    let (cause, cors) = match check_origin(engine, parts).await {
+    let cors = match check_size(engine, parts) {
+        Ok(()) => check_origin(engine, parts).await,
+        Err(cause) => Err(cause),
+    };
+    let (cause, cors) = match cors {
         Ok(cors) => match admitted(engine, parts).await {
             Ok(handshake) => return Ok(handshake),
             Err(cause) => (cause, cors),
@@ -124,7 +129,11 @@ pub async fn begin(engine: &Engine, parts: &mut Parts) -> Step {
 
 async fn check(engine: &Engine, parts: &mut Parts, peer: Option<PeerAddr>) -> Step {
     let file = client_file(engine, parts.uri.path());
-    let cors = match check_origin(engine, parts).await {
+    let cors = match check_size(engine, parts) {
+        Ok(()) => check_origin(engine, parts).await,
+        Err(cause) => Err(cause),
+    };
+    let cors = match cors {
         Ok(cors) => cors,
         // Scripts are there for all; a page that may not read them is not told that it may.
         Err(_) if file.is_some() => CorsHeaders::refused(),
@@ -157,6 +166,21 @@ async fn check(engine: &Engine, parts: &mut Parts, peer: Option<PeerAddr>) -> St
             Step::Respond(refuse(engine, parts, &cause, &cors))
         }
     }
+}
+
+/// Whether the head of a request is within its limits.
+fn check_size(engine: &Engine, parts: &Parts) -> Result<(), Cause> {
+    let config = engine.config();
+    if url_length(parts) > config.max_url {
+        return Err(Cause::UrlTooLong);
+    }
+    if parts.headers.len() > config.max_headers {
+        return Err(Cause::TooManyHeaders);
+    }
+    if head_length(parts) > config.max_head {
+        return Err(Cause::HeadTooLarge);
+    }
+    Ok(())
 }
 
 /// What the origin of a request means for its answer.
@@ -286,7 +310,8 @@ async fn open(
     }
     let extra = Extra::ask(engine, initial, parts);
     let secure = handshake.is_secure();
-    let unopened = || engine.takes_no_more().unwrap_or(Cause::NoId);
+    let peer = handshake.peer_addr();
+    let unopened = || engine.takes_no_more(peer).unwrap_or(Cause::NoId);
     if let Some((accept, agreed)) = accept {
         let id = engine.next_id().ok_or_else(unopened)?;
         let websocket = WebSocket::new(engine.clone(), handshake, id);
@@ -300,13 +325,11 @@ async fn open(
 
 /// The request as it is kept, if a session may be opened for it.
 async fn admitted(engine: &Engine, parts: &mut Parts) -> Result<Arc<Handshake>, Cause> {
-    if let Some(cause) = engine.takes_no_more() {
+    if let Some(cause) = engine.takes_no_more(None) {
         return Err(cause);
     }
-    if head_length(parts) > engine.config().max_head {
-        return Err(Cause::HeadTooLarge);
-    }
     let handshake = Arc::new(Handshake::new(parts, &engine.config().trusted_proxies));
+    engine.shared().admission.ask(engine.config(), &handshake, engine.now())?;
     if let Some(gate) = &engine.config().gate {
         let (decision, pending) = crate::gate::Decision::new();
         guard(|| gate.check(handshake.clone(), decision));
@@ -381,8 +404,12 @@ fn with_session(
 
 /// About as many bytes as the head of the request had.
 fn head_length(parts: &Parts) -> usize {
-    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
-    uri + parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+    url_length(parts)
+        + parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+}
+
+fn url_length(parts: &Parts) -> usize {
+    parts.uri.path().len() + parts.uri.query().map_or(0, |query| query.len() + 1)
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -507,6 +534,11 @@ impl Reply {
     /// The answer to a POST whose body is over the limit. The session goes on.
     pub fn too_large(&self) -> Response<Bytes> {
         self.finish(respond::refusal(&Cause::BodyTooLarge))
+    }
+
+    /// The answer to a POST whose body did not come in time.
+    pub(super) fn too_slow(&self) -> Response<Bytes> {
+        self.finish(respond::refusal(&Cause::BodyTimeout))
     }
 
     /// The answer that turns the connection, or a stream of HTTP/2, into a WebSocket.

@@ -19,6 +19,9 @@ pub(super) fn refusal(cause: &Cause) -> Response<Bytes> {
         }
         None => text(cause.status(), "text/plain", Bytes::new()),
     };
+    if *cause == Cause::TooFast {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if cause.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
     }

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response, StatusCode};
@@ -14,7 +13,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -22,20 +21,18 @@ use super::body::{self, BodyError};
 use super::direct::{self, Next};
 #[cfg(feature = "http2")]
 use super::http2;
+use super::pace::{Pace, Paced};
 use super::rewind::Rewind;
 use super::timed::Timed;
+use crate::admission::Permit;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
 use crate::http::{Step, begin, is_endpoint, tell_refused};
 use crate::refusal::Cause;
 use crate::stream::WebSocket;
 
-/// How long the listener waits for the head of a request.
-pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Headers that a request may have.
-pub(super) const MAX_HEADERS: usize = 100;
-/// Bytes that the head of a request may have.
-pub(super) const MAX_HEAD: usize = 16 << 10;
+/// hyper takes heads of so many bytes in any case.
+const LEAST_HEAD: usize = 8 << 10;
 
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
 pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
@@ -93,6 +90,7 @@ where
 {
     engine.attach_runtime();
     let (mut parts, body) = request.into_parts();
+    let permit = parts.extensions.remove::<Permit>();
     let mut websocket = None;
     let response = match begin(engine, &mut parts).await {
         Step::Respond(response) => {
@@ -102,7 +100,7 @@ where
         Step::Poll(poll, reply) => reply.poll(poll.await),
         Step::Post(mut post, reply) => {
             let mut body = Box::pin(body);
-            let response = match body::read(&post, body.as_mut(), engine.config().max_payload).await {
+            let response = match body::read(engine, &post, body.as_mut()).await {
                 Ok(body) => {
                     let valid = post.deliver(body).await;
                     post.finish();
@@ -113,6 +111,11 @@ where
                     post.finish();
                     reply.too_large()
                 }
+                Err(BodyError::TooSlow) => {
+                    tell_refused(engine, &parts, &Cause::BodyTimeout);
+                    drop(post);
+                    reply.too_slow()
+                }
                 Err(BodyError::Broken) => {
                     drop(post);
                     reply.posted(false)
@@ -122,7 +125,7 @@ where
             response
         }
         Step::WebSocket(accepted, reply) => {
-            websocket = Some(accepted);
+            websocket = Some(accepted.with_permit(permit));
             reply.switching()
         }
     };
@@ -132,9 +135,9 @@ where
 /// Runs a WebSocket on a connection that hyper has let go. A plain TCP connection is taken out of its wrappers, so
 /// that packets can be written to it from any thread.
 fn start_upgraded(websocket: WebSocket, upgraded: hyper::upgrade::Upgraded) {
-    let upgraded = match upgraded.downcast::<TokioIo<Rewind<Timed<TcpStream>>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Paced<Rewind<Timed<TcpStream>>>>>() {
         Ok(parts) => {
-            let (stream, leftover) = parts.io.into_inner().into_inner(parts.read_buf);
+            let (stream, leftover) = parts.io.into_inner().into_inner().into_inner(parts.read_buf);
             drop(tokio::spawn(websocket.run_tcp(stream.into_inner(), leftover)));
             return;
         }
@@ -234,8 +237,7 @@ impl Listener {
         known
     }
 
-    pub(super) async fn tcp(self, stream: TcpStream, peer: SocketAddr) {
-        let known = Self::known(&stream, peer);
+    pub(super) async fn tcp(self, stream: TcpStream, known: Extensions) {
         // Boxed: a WebSocket must not carry the room that requests need.
         if let Some((websocket, stream, leftover)) = Box::pin(self.requests(stream, known)).await {
             websocket.run_ready(stream, leftover).await;
@@ -289,8 +291,8 @@ impl Listener {
             let this = self.clone();
             async move { this.answer(request).await }
         };
-        let Some(stream) = http2::begin(stream, read).await else { return };
-        if let Err(error) = http2::serve(stream, answer, engine.closing()).await {
+        let Some(stream) = http2::begin(&engine, stream, read).await else { return };
+        if let Err(error) = http2::serve(engine.config(), stream, answer, engine.closing()).await {
             tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
         }
     }
@@ -299,21 +301,34 @@ impl Listener {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let engine = self.engine.clone();
+        let pace = Pace::new(&engine);
+        let paced = pace.stream(stream);
+        let answers = pace.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            answers.begin();
             request.extensions_mut().extend(known.clone());
-            let this = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(this.answer(request).await) }
+            let (this, pace) = (self.clone(), answers.clone());
+            async move {
+                let response = this.answer(request).await;
+                // What comes after that is no request.
+                let last = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let response = if last { response } else { response.map(|body| pace.answer(body)) };
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
+        let config = engine.config();
         let served = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service)
+            .max_headers(config.max_headers)
+            .max_buf_size(config.max_head.max(LEAST_HEAD))
+            .serve_connection(TokioIo::new(paced), service)
             .with_upgrades()
             .await;
         if let Err(error) = served {
             tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
+            if error.is_parse_too_large() {
+                engine.count_limit(pace.too_large(), None);
+            }
         }
     }
 }

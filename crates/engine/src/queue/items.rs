@@ -31,6 +31,10 @@ impl Items {
         self.first.iter().chain(&self.rest)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+
     pub(super) fn push_back(&mut self, item: Item) {
         match &self.first {
             Some(_) => self.rest.push_back(item),

@@ -151,7 +151,11 @@ impl Session {
         if core.phase != Phase::Open || !core.queue.has_room(&self.shared.config.send_queue) {
             return;
         }
-        core.queue.push(Item::Control(frame.into()));
+        if core.blocked {
+            core.queue.push_control(frame.into());
+        } else {
+            core.queue.push(Item::Control(frame.into()));
+        }
         let after = self.after_push(&mut core);
         drop(core);
         self.perform(after);

@@ -75,7 +75,7 @@ impl Session {
         let timeout = self.shared.config.ping_timeout.as_millis() as Millis;
         let late = now - core.heartbeat.due;
         if core.heartbeat.awaiting_pong {
-            if core.misses_pongs() {
+            if core.misses_pongs(&self.shared.config.send_queue) {
                 core.heartbeat.excused = true;
             } else if late >= STOOD_STILL && !core.heartbeat.spared {
                 core.heartbeat.spared = true;
@@ -100,7 +100,7 @@ impl Session {
 
     /// Pongs can be seen again: one that was due meanwhile gets its whole time from now on.
     pub(super) fn excuse_pong(&self, core: &mut Core) {
-        if core.heartbeat.excused && !core.misses_pongs() {
+        if core.heartbeat.excused && !core.misses_pongs(&self.shared.config.send_queue) {
             core.heartbeat.excused = false;
             core.heartbeat.due = self.shared.now() + self.shared.config.ping_timeout.as_millis() as Millis;
         }
@@ -113,7 +113,7 @@ impl Session {
             let core = self.core.lock();
             let overdue =
                 self.shared.now().checked_sub(core.heartbeat.due).is_some_and(|late| late < STOOD_STILL);
-            core.phase == Phase::Open && core.heartbeat.awaiting_pong && overdue && !core.misses_pongs()
+            core.phase == Phase::Open && core.heartbeat.awaiting_pong && overdue && !core.misses_pongs(&self.shared.config.send_queue)
         };
         if late {
             self.close_elsewhere(CloseReason::PingTimeout);

@@ -21,6 +21,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 use wirebird_proto::websocket::{CloseCode, Deflater};
 
+use crate::config::SendQueue;
 use crate::engine::{Engine, Shared};
 use crate::handshake::Handshake;
 use crate::id::Id;
@@ -155,8 +156,13 @@ impl Core {
     }
 
     /// Nobody reads from the client, or the ping cannot reach it: that its pong does not come is not its fault.
-    fn misses_pongs(&self) -> bool {
-        self.paused || self.cork != 0 || self.probed()
+    fn misses_pongs(&self, limits: &SendQueue) -> bool {
+        self.paused || self.cork != 0 || self.probed() || self.is_clogged(limits)
+    }
+
+    /// The client does not take what it asks for.
+    fn is_clogged(&self, limits: &SendQueue) -> bool {
+        self.blocked && !self.queue.has_room(limits)
     }
 }
 

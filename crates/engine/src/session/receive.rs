@@ -90,7 +90,14 @@ impl Session {
         waits
     }
 
-    /// Whether reading is to stop.
+    /// Whether a driver is to read nothing at present: reading is paused, or the client does not take the answers to what
+    /// it has sent already.
+    pub fn holds_back(&self) -> bool {
+        let core = self.core.lock();
+        core.paused || core.is_clogged(&self.shared.config.send_queue)
+    }
+
+    /// Whether reading has been paused.
     pub fn is_paused(&self) -> bool {
         self.core.lock().paused
     }

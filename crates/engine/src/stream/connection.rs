@@ -15,6 +15,7 @@ use wirebird_proto::websocket::{
 };
 
 use super::io::{Link, Stream};
+use crate::admission::Permit;
 use crate::http::log_too_large;
 use crate::limit::Limit;
 use crate::read_buffer;
@@ -46,6 +47,7 @@ pub(crate) struct Connection<S: Stream> {
     draining: bool,
     /// What was agreed on with a candidate, for the session that it may carry.
     deflate: Option<DeflateParams>,
+    permit: Option<Permit>,
 }
 
 /// How a connection is to be closed.
@@ -81,12 +83,18 @@ impl<S: Stream> Connection<S> {
             wants_write: false,
             draining: false,
             deflate,
+            permit: None,
         }
+    }
+
+    /// Keeps the connection counted until it has been closed.
+    pub(crate) fn with_permit(self, permit: Option<Permit>) -> Self {
+        Self { permit, ..self }
     }
 
     /// Lets the session go and closes the stream.
     async fn finish(self, mut end: End) {
-        let Self { io, transport, link, session, role, .. } = self;
+        let Self { io, transport, link, session, role, permit, .. } = self;
         let session = match role {
             Role::Candidate => {
                 session.abandon_upgrade(&transport);
@@ -103,6 +111,7 @@ impl<S: Stream> Connection<S> {
         };
         drop((transport, link));
         close(io, end, session).await;
+        drop(permit);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -148,7 +157,7 @@ impl<S: Stream> Connection<S> {
 
     /// Whether reading is to stop. Backpressure is for messages: the probe of an upgrade goes on.
     fn pauses(&self) -> bool {
-        self.role == Role::Session && self.session.is_paused()
+        self.role == Role::Session && self.session.holds_back()
     }
 
     fn detached(&self) -> End {

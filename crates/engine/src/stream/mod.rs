@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wirebird_proto::websocket::{self, DeflateParams};
 
+use crate::admission::Permit;
 use crate::engine::Engine;
 use crate::handshake::Handshake;
 use crate::http::{Step, begin};
@@ -31,6 +32,8 @@ pub struct WebSocket {
     deflate: Option<DeflateParams>,
     /// What is to be written before everything else.
     answer: Vec<u8>,
+    /// Counts the connection.
+    permit: Option<Permit>,
 }
 
 #[derive(Debug)]
@@ -41,15 +44,26 @@ enum Purpose {
 
 impl WebSocket {
     pub(crate) fn new(engine: Engine, handshake: Arc<Handshake>, id: Id) -> Self {
-        Self { engine, purpose: Purpose::Open(handshake, id), deflate: None, answer: Vec::new() }
+        Self {
+            engine,
+            purpose: Purpose::Open(handshake, id),
+            deflate: None,
+            answer: Vec::new(),
+            permit: None,
+        }
     }
 
     pub(crate) fn upgrading(engine: Engine, session: Arc<Session>) -> Self {
-        Self { engine, purpose: Purpose::Upgrade(session), deflate: None, answer: Vec::new() }
+        Self { engine, purpose: Purpose::Upgrade(session), deflate: None, answer: Vec::new(), permit: None }
     }
 
     pub(crate) fn with_deflate(self, deflate: Option<DeflateParams>) -> Self {
         Self { deflate, ..self }
+    }
+
+    /// Keeps the connection counted as long as it runs.
+    pub(crate) fn with_permit(self, permit: Option<Permit>) -> Self {
+        Self { permit, ..self }
     }
 
     /// Whether it is to open a session.
@@ -116,7 +130,7 @@ impl WebSocket {
             Purpose::Upgrade(session) if session.begin_upgrade(&transport) => (session, Role::Candidate),
             Purpose::Upgrade(_) => return Err((io, self.answer)),
         };
-        Ok(Connection::new(session, role, io, link, leftover, self.deflate))
+        Ok(Connection::new(session, role, io, link, leftover, self.deflate).with_permit(self.permit))
     }
 }
 

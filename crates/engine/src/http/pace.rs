@@ -1,0 +1,184 @@
+//! The time that requests may take on a connection that hyper serves, which knows of one time alone: the head has its own
+//! from the first byte on, and between two requests the connection may be idle for longer.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::serve::FallbackBody;
+use crate::engine::Engine;
+use crate::limit::Limit;
+
+/// What a connection is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Waits for a request since then.
+    Idle(Instant),
+    /// The head of a request has begun then.
+    Head(Instant),
+    /// A request is being answered, or the connection has become something else: that has times of its own.
+    Busy,
+}
+
+/// What the stream and the answers of a connection know of each other.
+#[derive(Clone)]
+pub(super) struct Pace {
+    engine: Engine,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    stage: Stage,
+    /// What has been read of the head.
+    read: usize,
+}
+
+/// A stream that fails when a request takes too long.
+pub(super) struct Paced<S> {
+    stream: S,
+    pace: Pace,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The body of an answer; after it the connection is idle.
+struct Last {
+    body: FallbackBody,
+    pace: Pace,
+}
+
+impl Pace {
+    /// Of a connection of which something has been read.
+    pub(super) fn new(engine: &Engine) -> Self {
+        let state = State { stage: Stage::Head(Instant::now()), read: 0 };
+        Self { engine: engine.clone(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(super) fn stream<S>(&self, stream: S) -> Paced<S> {
+        Paced { stream, pace: self.clone(), timer: None }
+    }
+
+    /// The head of a request is complete.
+    pub(super) fn begin(&self) {
+        *self.state.lock() = State { stage: Stage::Busy, read: 0 };
+    }
+
+    /// An answer is about to be sent; after it the connection waits for the next request.
+    pub(super) fn answer(&self, body: FallbackBody) -> FallbackBody {
+        FallbackBody::new(Last { body, pace: self.clone() })
+    }
+
+    /// hyper has refused a head because it is too large: in which way?
+    pub(super) fn too_large(&self) -> Limit {
+        let many = self.state.lock().read < self.engine.config().max_head;
+        if many { Limit::HeaderCount } else { Limit::HeaderBytes }
+    }
+
+    fn has_read(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        if let Stage::Idle(_) = state.stage {
+            state.stage = Stage::Head(Instant::now());
+        }
+        state.read += bytes;
+    }
+
+    /// Until when a read may wait, and what limit that is.
+    fn deadline(&self) -> Option<(Instant, Limit)> {
+        let config = self.engine.config();
+        match self.state.lock().stage {
+            Stage::Idle(since) => Some((since + config.keep_alive_timeout, Limit::IdleTime)),
+            Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
+            Stage::Busy => None,
+        }
+    }
+}
+
+impl<S> Paced<S> {
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if result.is_ready() {
+            this.pace.has_read(buffer.filled().len() - before);
+            return result;
+        }
+        let Some((end, limit)) = this.pace.deadline() else { return Poll::Pending };
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if timer.deadline() != end {
+            timer.as_mut().reset(end);
+        }
+        timer.as_mut().poll(cx).map(|()| {
+            this.pace.engine.count_limit(limit, None);
+            Err(io::ErrorKind::TimedOut.into())
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl Body for Last {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        *self.pace.state.lock() = State { stage: Stage::Idle(Instant::now()), read: 0 };
+    }
+}
