@@ -175,15 +175,13 @@ impl Client {
     fn expire_attachments(&self, session: Arc<Session>, now: Millis) {
         self.attachments.timed.store(false, Ordering::SeqCst);
         let (Some(core), true) = (self.core.upgrade(), self.awaiting_attachments().is_some()) else { return };
-        let mut since = self.attachments.since.load(Ordering::SeqCst);
+        let since = self.attachments.since.load(Ordering::SeqCst);
         if now < since + millis(core.options.attachments_timeout) {
             return self.time_attachments(&core, &session, since);
         }
         if session.is_paused() {
-            // It is the server that does not read: the client has all its time when that goes on.
-            since = now;
-            self.attachments.since.store(since, Ordering::SeqCst);
-            return self.time_attachments(&core, &session, since);
+            // It is the server that does not read.
+            return self.time_attachments(&core, &session, now);
         }
         session.engine().offload(move || {
             tracing::debug!(target: "wirebird::socketio", "the attachments of a packet did not come in time, closing");
@@ -432,6 +430,8 @@ impl Client {
                     session.pause_reading();
                     session.count_limit(self.heaviest(core));
                 } else {
+                    // The client has all its time for attachments from now on.
+                    self.attachments.since.store(session.engine().now(), Ordering::SeqCst);
                     guard("resume", || session.resume_reading());
                 }
             }

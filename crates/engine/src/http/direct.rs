@@ -18,6 +18,7 @@ use super::body::LINGER;
 use super::compress::Encoding;
 use super::head::{self, Head, MAX_HEAD, Scan};
 use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
+use crate::admission::Permit;
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
 use crate::limit::Limit;
@@ -123,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                         Step::Post(post, reply) => self.post(engine, post, reply, upload).await?,
                         Step::WebSocket(websocket, reply) => {
                             let answer = head::of_response(&reply.switching());
+                            let websocket = websocket.with_permit(known.get::<Permit>().cloned());
                             if websocket.is_new() {
                                 return Ok(Some(websocket.with_answer(answer)));
                             }

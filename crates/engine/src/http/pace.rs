@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -39,6 +39,8 @@ struct State {
     stage: Stage,
     /// What has been read of the head.
     read: usize,
+    /// Who reads, to be told when there is a deadline.
+    reader: Option<Waker>,
 }
 
 /// A stream that fails when a request takes too long.
@@ -57,7 +59,7 @@ struct Last {
 impl Pace {
     /// Of a connection of which something has been read.
     pub(super) fn new(engine: &Engine) -> Self {
-        let state = State { stage: Stage::Head(Instant::now()), read: 0 };
+        let state = State { stage: Stage::Head(Instant::now()), read: 0, reader: None };
         Self { engine: engine.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -67,7 +69,21 @@ impl Pace {
 
     /// The head of a request is complete.
     pub(super) fn begin(&self) {
-        *self.state.lock() = State { stage: Stage::Busy, read: 0 };
+        let mut state = self.state.lock();
+        state.stage = Stage::Busy;
+        state.read = 0;
+    }
+
+    fn pause(&self) {
+        let reader = {
+            let mut state = self.state.lock();
+            state.stage = Stage::Idle(Instant::now());
+            state.read = 0;
+            state.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// An answer is about to be sent; after it the connection waits for the next request.
@@ -89,13 +105,17 @@ impl Pace {
         state.read += bytes;
     }
 
-    /// Until when a read may wait, and what limit that is.
-    fn deadline(&self) -> Option<(Instant, Limit)> {
+    /// Until when a read may wait, and what limit that is. If there is none, `reader` is woken when there is one.
+    fn deadline(&self, reader: &Waker) -> Option<(Instant, Limit)> {
         let config = self.engine.config();
-        match self.state.lock().stage {
+        let mut state = self.state.lock();
+        match state.stage {
             Stage::Idle(since) => Some((since + config.keep_alive_timeout, Limit::IdleTime)),
             Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
-            Stage::Busy => None,
+            Stage::Busy => {
+                state.reader = Some(reader.clone());
+                None
+            }
         }
     }
 }
@@ -119,7 +139,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             this.pace.has_read(buffer.filled().len() - before);
             return result;
         }
-        let Some((end, limit)) = this.pace.deadline() else { return Poll::Pending };
+        let Some((end, limit)) = this.pace.deadline(cx.waker()) else { return Poll::Pending };
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         if timer.deadline() != end {
             timer.as_mut().reset(end);
@@ -179,6 +199,6 @@ impl Body for Last {
 
 impl Drop for Last {
     fn drop(&mut self) {
-        *self.pace.state.lock() = State { stage: Stage::Idle(Instant::now()), read: 0 };
+        self.pace.pause();
     }
 }

@@ -113,7 +113,10 @@ impl Session {
             let core = self.core.lock();
             let overdue =
                 self.shared.now().checked_sub(core.heartbeat.due).is_some_and(|late| late < STOOD_STILL);
-            core.phase == Phase::Open && core.heartbeat.awaiting_pong && overdue && !core.misses_pongs(&self.shared.config.send_queue)
+            core.phase == Phase::Open
+                && core.heartbeat.awaiting_pong
+                && overdue
+                && !core.misses_pongs(&self.shared.config.send_queue)
         };
         if late {
             self.close_elsewhere(CloseReason::PingTimeout);
