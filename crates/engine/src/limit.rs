@@ -107,10 +107,6 @@ limits! {
     Broadcasts "broadcasts",
     /// Time for the handlers of a socket that is disconnected.
     HandlerTime "handler_time",
-    /// Events that are recorded for clients that were cut off.
-    RecoveryEvents "recovery_events",
-    /// Sockets that are kept for clients that were cut off.
-    RecoverySockets "recovery_sockets",
     /// Time for other servers to answer.
     ClusterTime "cluster_time",
     /// Questions to other servers that are open.

@@ -39,6 +39,7 @@ impl Session {
     pub fn resume_writing(&self) -> bool {
         let mut core = self.core.lock();
         let after = if core.phase == Phase::Closed { After::Nothing } else { self.try_again(&mut core) };
+        self.excuse_pong(&mut core);
         let done = core.queue.is_empty();
         wake_drained(core, &self.shared);
         // The caller is the driver: it needs no waking.
@@ -57,6 +58,7 @@ impl Session {
             core.progressed();
         }
         core.blocked = !core.queue.is_empty();
+        self.excuse_pong(&mut core);
         wake_drained(core, &self.shared);
     }
 
@@ -68,6 +70,7 @@ impl Session {
             core.queue.take_frames(&mut frames);
             core.progressed();
             core.blocked = false;
+            self.excuse_pong(&mut core);
         }
         wake_drained(core, &self.shared);
         frames

@@ -70,8 +70,8 @@ impl Session {
                 core.upgrade = None;
                 core.blocked = false;
                 self.shared.counters.upgraded(transport.kind());
-                self.excuse_pong(&mut core);
                 let after = self.flush_core(&mut core);
+                self.excuse_pong(&mut core);
                 drop(core);
                 if let Link::Polling { waker: Some(waker), .. } = old {
                     waker.wake();

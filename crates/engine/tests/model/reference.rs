@@ -185,7 +185,12 @@ impl Model {
 
     /// Pongs cannot be seen, or pings do not reach the client.
     fn misses_pongs(&self) -> bool {
-        self.paused || self.probed()
+        self.paused || self.probed() || self.clogged()
+    }
+
+    /// The client does not take what waits for it: it is not read from.
+    fn clogged(&self) -> bool {
+        matches!(self.link, Link::Stream(_)) && self.queue.len() > MAX_QUEUED / 2
     }
 
     fn excuse(&mut self) {
@@ -277,8 +282,8 @@ impl Model {
                 Fed::Probe => Packet::Ping,
                 Fed::Upgrade => return,
             };
-            // Whoever carries the session reads nothing while it is paused.
-            if self.phase == Phase::Open && !self.paused {
+            // Whoever carries the session reads nothing while it is paused, or while the client takes nothing.
+            if self.phase == Phase::Open && !self.paused && !self.clogged() {
                 self.receive(packet);
             }
             return;
@@ -315,6 +320,7 @@ impl Model {
             self.replies.extract_if(.., |(of, _)| *of == stream).map(|(_, text)| text).collect();
         if self.link == Link::Stream(stream) && self.phase != Phase::Closed {
             frames.extend(self.queue.drain(..));
+            self.excuse();
             self.finish();
         }
         self.seen.push(Seen::Frames(frames));

@@ -231,7 +231,7 @@ impl System {
     fn feed(&self, fed: &Fed) {
         let Some((stream, _)) = self.streams.last() else { return };
         let carries = self.session.transport() != TransportKind::Polling;
-        if carries && self.session.is_paused() {
+        if carries && self.session.holds_back() {
             return;
         }
         stream.feed(Frame::Text(match fed {
