@@ -23,7 +23,8 @@ use crate::tasks::Never;
     message = "this function cannot handle events",
     note = "a handler is an async function or closure; its arguments are extractors (`wirebird::extract`), up to eight",
     note = "it returns something that implements `serde::Serialize`, or a `Result` of it; if in doubt, `Result<_, wirebird::Error>`",
-    note = "a closure that captures cannot lend to its future: clone what the future needs, or take it with `extract::State`"
+    note = "a closure that captures cannot lend to its future: clone what the future needs, or take it with `extract::State`",
+    note = "to be told which argument it is, make it a function with the attribute `#[wirebird::event]`"
 )]
 pub trait EventHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]
