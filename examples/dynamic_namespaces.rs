@@ -53,12 +53,8 @@ async fn main() -> std::io::Result<()> {
     io.of("/acme/doc-0").on_connect(async || Err::<(), _>(ConnectError::new("nobody edits this one")));
 
     // Namespaces of a pattern are emitted to by name. Where nobody is, nobody hears it.
-    io.of("/acme").on("save", {
-        let io = io.clone();
-        move |Data(id): Data<u32>| {
-            let io = io.clone();
-            async move { io.of(format!("/acme/doc-{id}")).emit("saved", ()) }
-        }
+    io.of("/acme").on("save", async |server: Server, Data(id): Data<u32>| {
+        server.of(format!("/acme/doc-{id}")).emit("saved", ())
     });
     // And there is a list of those that exist.
     io.on("documents", move || {

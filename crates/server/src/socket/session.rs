@@ -13,6 +13,10 @@ use super::SocketInner;
 /// The values that the application keeps for a socket, one of each type.
 ///
 /// They are there from the connect handler to the disconnect handler, and gone afterwards.
+///
+/// Whoever reads a value gets a clone, and [`update`](Self::update) changes one. What cannot be cloned, or is dear to clone
+/// (a connection, a buffer), is kept in an `Arc`, behind a lock if it changes: `Arc<Mutex<Upload>>`. It is dropped with the
+/// session.
 #[derive(Debug, Clone)]
 pub struct SocketSession(pub(super) Arc<SocketInner>);
 
