@@ -22,6 +22,7 @@ use crate::old;
 use crate::options::millis;
 use crate::parser::{self, Incoming};
 use crate::reason::DisconnectReason;
+use crate::recovery::Claim;
 use crate::socket::{Socket, SocketInner};
 
 /// A connection that carries the sockets of one client. The session keeps it in its slot.
@@ -266,10 +267,15 @@ impl Client {
             }
         };
         let (Some(core), Some(me)) = (self.core.upgrade(), self.me.upgrade()) else { return };
+        // What it takes to come back is no business of handlers.
+        let (auth, claim) = match auth {
+            Some(auth) if core.recoveries.is_some() && !old::is_old(session) => Claim::take(auth),
+            auth => (auth, None),
+        };
         let new =
             |id| SocketInner::new(id, core.clone(), namespace.clone(), session.clone(), me, auth.clone());
         let socket = match core.recoveries.as_ref().filter(|_| !old::is_old(session)) {
-            Some(recoveries) => recoveries.enter(session, &namespace.name, auth.as_deref(), new),
+            Some(recoveries) => recoveries.enter(session, &namespace.name, claim, new),
             None => session.engine().config().ids.generate().ok().map(|id| {
                 let socket = new(SocketId(id));
                 socket.enter();
@@ -286,7 +292,7 @@ impl Client {
 
     fn begin(&self, session: &Arc<Session>, core: &Core, socket: Arc<SocketInner>) {
         self.sockets.lock().push(socket.clone());
-        if core.options.always_connect {
+        if core.options.always_connect && !socket.is_arriving() {
             socket.open_gate(socket.connect_packet(None));
         }
         self.connecting.lock().waiting.push_back(socket);
@@ -298,11 +304,14 @@ impl Client {
     }
 
     /// Starts connect handlers until one does not answer at once. Whoever finds somebody else at it leaves it to them.
-    fn next_connect(&self) {
+    pub(crate) fn next_connect(&self) {
         loop {
             let socket = {
                 let mut connecting = self.connecting.lock();
                 if connecting.busy || connecting.starting {
+                    return;
+                }
+                if connecting.waiting.front().is_some_and(|next| !next.may_arrive()) {
                     return;
                 }
                 let Some(socket) = connecting.waiting.pop_front() else { return };
@@ -313,7 +322,7 @@ impl Client {
                 connecting.starting = true;
                 socket
             };
-            if socket.mailbox.lock().reason().is_some() {
+            if socket.is_ending() || !socket.arrive() {
                 socket.refuse(ConnectError::rejected());
             } else {
                 let responder = ConnectResponder::new(socket.clone());

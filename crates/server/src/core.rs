@@ -12,15 +12,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
-    CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Limit, Message, Millis, RandomIds, Refusal,
-    Session, WeakEngine,
+    CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Limit, Message, Millis, Outgoing,
+    RandomIds, Refusal, Session, WeakEngine,
 };
 
 use crate::adapter::{Adapter, Operation};
 use crate::client::Client;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::dynamic::Parents;
-use crate::error::AckError;
+use crate::error::{AckError, EmitError};
 use crate::failures::Failures;
 use crate::guard;
 use crate::handlers::Handlers;
@@ -195,6 +195,12 @@ impl Core {
         warned.len() < MAX_WARNED && warned.insert(event.into())
     }
 
+    /// An event as it goes out to clients once and never again.
+    pub(crate) fn unrecorded(&self, namespace: &ByteString, encoded: Encoded) -> Result<Outgoing, EmitError> {
+        let encoded = if self.recoveries.is_some() { encoded.without_offset() } else { encoded };
+        encoded.into_event(self, namespace, None)
+    }
+
     /// Warns, once for each event name, of packets that current JavaScript clients refuse.
     pub(crate) fn check_attachments(&self, event: &str, encoded: &Encoded) {
         let attachments = encoded.attachments.len();
@@ -316,6 +322,9 @@ impl Core {
         }
         self.questions.close();
         self.tasks.close();
+        if let Some(recoveries) = &self.recoveries {
+            recoveries.clear();
+        }
         self.told_stopped.notify_waiters();
     }
 

@@ -24,8 +24,8 @@ use crate::options::millis;
 use crate::packet::Encoded;
 use crate::questions::{Answers, Asked};
 use crate::room::{IntoRooms, Room};
-use crate::shard::{Begun, Broadcast, Op};
-use crate::socket::{Socket, SocketInner};
+use crate::shard::{Broadcast, Op};
+use crate::socket::{Queued, Socket, SocketInner};
 
 /// The sockets of a namespace that something is for: narrowed down step by step, then emitted to, joined to rooms or
 /// disconnected. Can be kept, cloned and used again.
@@ -159,7 +159,7 @@ impl Operator {
             return recoveries
                 .emit(&self.namespace.core, self.target(), encoded, |message| self.enqueue(message));
         }
-        self.broadcast(encoded.into_event(&self.namespace.core, &self.namespace.inner.name, None)?)
+        self.broadcast(self.namespace.core.unrecorded(&self.namespace.inner.name, encoded)?)
     }
 
     /// An event is about to be emitted.
@@ -244,16 +244,16 @@ impl Operator {
         })
     }
 
-    /// As [`Operator::broadcast`], but calls nobody: returns the shards that are to begin.
-    fn enqueue(&self, message: &Outgoing) -> Begun {
+    /// As [`Operator::broadcast`], but calls nobody.
+    fn enqueue(&self, message: &Outgoing) -> (Result<(), SendError>, Queued) {
         let core = &self.namespace.core;
         if let Some(socket) = self.single() {
-            return socket.enqueue(message.clone());
+            return socket.enqueue(message);
         }
         let parts = self.parts(message);
-        parts
-            .filter_map(|(shard, part)| core.shards.enqueue(shard, Op::Broadcast(part)).then_some(shard))
-            .collect()
+        let begun = parts
+            .filter_map(|(shard, part)| core.shards.enqueue(shard, Op::Broadcast(part)).then_some(shard));
+        (Ok(()), Queued::Shards(begun.collect()))
     }
 
     /// The only socket that it is for, when it is one by its id.

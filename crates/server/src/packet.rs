@@ -161,6 +161,14 @@ impl Encoded {
         self.pack(core, namespace, None)
     }
 
+    /// With a last argument more if the last one is text: clients would take that for an offset.
+    pub(crate) fn without_offset(mut self) -> Self {
+        if self.json().last() == Some(&b'"') {
+            self.text.buffer().extend_from_slice(b",null");
+        }
+        self
+    }
+
     fn pack(self, core: &Core, namespace: &ByteString, id: Option<u64>) -> Result<Outgoing, EmitError> {
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;

@@ -33,6 +33,12 @@ impl Session {
         }
     }
 
+    /// Whether each message is compressed for this client alone, when it is queued: with context takeover.
+    #[inline]
+    pub fn compresses_alone(&self) -> bool {
+        self.window.load(Ordering::Acquire) == OWN
+    }
+
     /// A message as this client is to have it: in its version of the protocol, and with the window of the compressed
     /// frames that go out; 0 for the plain ones.
     #[inline]

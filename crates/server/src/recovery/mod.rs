@@ -1,38 +1,53 @@
 //! Connection state recovery: a client whose connection broke comes back as the same socket, and gets what it missed.
 //!
-//! Events are recorded with an offset, which goes along as a last argument, and the state of sockets that were cut off is
-//! kept for a while. Offsets are the positions in one record of the whole server. What is emitted gets its offset and
-//! goes into the queues of the shards under one lock, so that every client sees offsets grow.
+//! A client that is recovered has got every event that it would have got, in order, none twice; when that cannot be
+//! promised, it is connected anew. How that is kept: what is emitted gets its place in one [record] and in the queues of
+//! its sockets under one lock, so a client that names an event has got all before it. It is recovered if all after that
+//! is recorded: if the last event for it that is not recorded any more is no later than the one that it names.
 //!
-//! Source: "connection state recovery" of Socket.IO 4.6. Three things are better here. A client is recovered though no
-//! event has reached it yet, though it was idle for so long that its last event is not recorded any more, and as often as
-//! it is cut off. The second holds as long as the limits have displaced nothing; docs/src/recovery.md lists what is not right yet.
+//! Of what is not recorded any more, the last event of each room is remembered, for as long as somebody is in the room
+//! who may be recovered. So a client may have been idle for any time, on a server however busy with others.
+//!
+//! * [`claim`]: what clients send along to come back.
+//! * [`record`]: the events, and what a socket has missed of them.
+//! * [`stays`]: which rooms a socket was in, and when.
+//! * [`members`]: the sockets that may be recovered, connected or not.
+//!
+//! A socket that takes the place of another waits for the end of that one's handlers, at most for the
+//! [grace](crate::Builder::disconnect_grace) of disconnections; see `socket/recovery.rs`.
+//!
+//! Source: "connection state recovery" of Socket.IO 4.6.
 
-mod kept;
+mod claim;
+mod members;
 mod record;
+mod stays;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
-use serde::Deserialize;
-use wirebird_engine::{CloseReason, ConfigError, Engine, Expire, Millis, Outgoing, Session, WeakEngine};
+use wirebird_engine::{
+    CloseReason, ConfigError, Engine, Expire, Millis, Outgoing, SendError, Session, WeakEngine,
+};
 
 use crate::adapter::Target;
 use crate::core::Core;
-use crate::error::EmitError;
+use crate::error::{EmitError, RoomError};
 use crate::id::SocketId;
 use crate::options::millis;
 use crate::packet::Encoded;
-use crate::reason::DisconnectReason;
-use crate::shard::Begun;
-use crate::socket::SocketInner;
+use crate::room::Room;
+use crate::rooms::Change;
+use crate::socket::{Arrival, Queued, SocketInner};
 
-use kept::Kept;
-pub(crate) use kept::{Cut, Restored};
-use record::Record;
+pub(crate) use claim::{Claim, Heard, Pid};
+use claim::{Offsets, new_pid};
+use members::{Claimed, Forgotten, Members};
+pub(crate) use members::{Restored, Values};
+use record::{Event, Limits};
 
 /// How connections are recovered; see [`Builder::connection_state_recovery`](crate::Builder::connection_state_recovery).
 ///
@@ -51,10 +66,10 @@ pub struct Recovery {
     /// recovered. The connect handler always runs, and [`Socket::recovered`](crate::Socket::recovered) tells it.
     /// Default false: credentials are checked again.
     pub skip_before_connect: bool,
-    /// Events that are recorded at most, of all namespaces. When one that a client may have missed had to make room, it
-    /// is not recovered. Default 100,000.
+    /// Events that are recorded at most, of all namespaces; the oldest make room. A client that has missed one that had
+    /// to is connected anew. Default 100,000.
     pub max_events: usize,
-    /// Bytes of recorded events at most. Default 64 MiB.
+    /// Bytes of recorded events at most, likewise. Default 64 MiB.
     pub max_bytes: usize,
     /// Sockets that are kept at most; the oldest make room. Default 10,000.
     pub max_sockets: usize,
@@ -85,68 +100,38 @@ impl Recovery {
     }
 }
 
-/// What a client sends along that wants its connection back.
-#[derive(Deserialize)]
-struct Claim {
-    pid: String,
-    /// The last one that it got.
-    #[serde(default)]
-    offset: Option<String>,
-}
-
-impl Claim {
-    fn of(auth: Option<&str>) -> Option<Self> {
-        serde_json::from_str(auth?).ok()
-    }
-}
-
 /// What is recorded and kept.
 pub(crate) struct Recoveries {
     options: Recovery,
+    offsets: Offsets,
+    /// The number of the next event.
+    numbers: AtomicU64,
     state: Mutex<State>,
-    engine: Mutex<Option<WeakEngine>>,
+    engine: OnceLock<WeakEngine>,
     me: Weak<Self>,
 }
 
 #[derive(Default)]
 struct State {
-    record: Record,
-    /// Sockets that were cut off, by their private ids.
-    kept: HashMap<Box<str>, Kept>,
-    /// Until when they are kept, the first to go in front. Some are gone already.
-    order: VecDeque<(Millis, Box<str>)>,
-    /// Sockets that are connected, by their private ids.
-    live: HashMap<Box<str>, Weak<SocketInner>>,
-    /// Whether a timer will look at what is to be forgotten.
+    members: Members,
+    /// A timer will look at what is to be forgotten.
     timed: bool,
-}
-
-impl State {
-    /// Takes out the socket that has been kept for longest, if its time ends by `until`.
-    fn drop_oldest(&mut self, until: Millis) -> Option<Kept> {
-        while self.order.front().is_some_and(|(end, _)| *end <= until) {
-            let (end, pid) = self.order.pop_front()?;
-            // It may have come back, and have been cut off anew.
-            if self.kept.get(&pid).is_some_and(|kept| kept.until == end) {
-                return self.kept.remove(&pid);
-            }
-        }
-        None
-    }
 }
 
 impl Recoveries {
     pub(crate) fn new(options: Recovery) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             options,
+            offsets: Offsets::new(),
+            numbers: AtomicU64::new(0),
             state: Mutex::default(),
-            engine: Mutex::default(),
+            engine: OnceLock::new(),
             me: me.clone(),
         })
     }
 
     pub(crate) fn set_engine(&self, engine: WeakEngine) {
-        *self.engine.lock() = Some(engine);
+        let _ = self.engine.set(engine);
     }
 
     pub(crate) fn skips_before_connect(&self) -> bool {
@@ -154,7 +139,7 @@ impl Recoveries {
     }
 
     fn engine(&self) -> Option<Engine> {
-        self.engine.lock().as_ref()?.upgrade()
+        self.engine.get()?.upgrade()
     }
 
     /// For how long an event is recorded: it may have been on its way to a client that was gone already.
@@ -164,131 +149,203 @@ impl Recoveries {
         millis(self.options.max_disconnection_duration.saturating_add(unnoticed))
     }
 
-    /// Records an event, and queues it by `enqueue`, which must not call anybody.
+    // ---- emitting ----
+
+    /// Records an event, and queues it by `enqueue`, which must not call anybody. An event that is refused is not
+    /// recorded.
     pub(crate) fn emit(
         &self,
         core: &Core,
         target: Target,
         encoded: Encoded,
-        enqueue: impl FnOnce(&Outgoing) -> Begun,
+        enqueue: impl FnOnce(&Outgoing) -> (Result<(), SendError>, Queued),
     ) -> Result<(), EmitError> {
         encoded.trace(&target.namespace);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        // Without the lock: this may be a parser of the application.
+        let message = encoded.into_event_with(core, &target.namespace, &self.offsets.event(number))?;
         let engine = self.engine();
-        let now = engine.as_ref().map_or(0, Engine::now);
-        let begun = {
+        let at = engine.as_ref().map_or(0, Engine::now);
+        let limits = Limits { events: self.options.max_events, bytes: self.options.max_bytes };
+        let mut dropped = Vec::new();
+        let (result, queued) = {
             let mut state = self.state.lock();
-            let offset = record::offset_text(state.record.next_offset());
-            let message = encoded.into_event_with(core, &target.namespace, &offset)?;
-            let begun = enqueue(&message);
-            state.record.push(now, target, message, self.options.max_events, self.options.max_bytes);
-            if let Some(engine) = engine {
-                state.record.expire(now.saturating_sub(self.max_age(&engine)));
-                self.schedule(&mut state, &engine);
+            let (result, queued) = enqueue(&message);
+            if result != Err(SendError::Full) {
+                state.members.record.push(Event { at, number, target, message }, limits, &mut dropped);
             }
-            begun
+            if let Some(engine) = &engine {
+                state.members.record.expire(at.saturating_sub(self.max_age(engine)), &mut dropped);
+                self.schedule(&mut state, engine);
+            }
+            (result, queued)
         };
-        begun.into_iter().for_each(|shard| core.shards.begin(shard));
-        Ok(())
-    }
-
-    /// Does something between two events; `act` gets the position of the one before, and must not call anybody.
-    pub(crate) fn at_one_moment<T>(&self, act: impl FnOnce(u64) -> T) -> T {
-        let state = self.state.lock();
-        act(state.record.position())
-    }
-
-    /// A socket is connected, and may be recovered by `pid` when it is cut off.
-    pub(crate) fn watch(&self, pid: &str, socket: &Arc<SocketInner>) {
-        self.state.lock().live.insert(pid.into(), Arc::downgrade(socket));
-    }
-
-    /// A socket is not connected any more. It is kept if it may come back; a client that `parted` may not.
-    pub(crate) fn end(&self, pid: &str, reason: DisconnectReason, parted: bool, cut: impl FnOnce() -> Cut) {
-        if parted || !is_recoverable(reason) {
-            self.state.lock().live.remove(pid);
-            return;
+        queued.finish(core);
+        match result {
+            Err(SendError::Full) => Err(EmitError::Full),
+            _ => Ok(()),
         }
-        let cut = cut();
-        let Some(engine) = self.engine() else { return };
-        let until = engine.now() + millis(self.options.max_disconnection_duration);
+    }
+
+    // ---- members ----
+
+    /// Has a socket join a room, between two events.
+    pub(crate) fn join(
+        &self,
+        pid: &str,
+        socket: &SocketInner,
+        room: &Room,
+        join: impl FnOnce() -> Result<Change, RoomError>,
+    ) -> Result<Change, RoomError> {
         let mut state = self.state.lock();
-        if state.live.remove(pid).is_none() {
-            return;
+        let change = join()?;
+        if change != Change::None {
+            state.members.joined(pid, socket, room);
         }
-        let mut displaced = None;
-        if state.kept.len() >= self.options.max_sockets {
-            displaced = state.drop_oldest(Millis::MAX);
+        Ok(change)
+    }
+
+    /// Has a socket leave a room, between two events.
+    pub(crate) fn leave(
+        &self,
+        pid: &str,
+        socket: &SocketInner,
+        room: &Room,
+        leave: impl FnOnce() -> Change,
+    ) -> Change {
+        let mut state = self.state.lock();
+        let change = leave();
+        if change != Change::None {
+            state.members.left(pid, socket, room);
         }
-        state.kept.insert(pid.into(), Kept { cut, until });
-        state.order.push_back((until, pid.into()));
-        if state.order.len() > 2 * self.options.max_sockets {
-            let State { order, kept, .. } = &mut *state;
-            order.retain(|(end, pid)| kept.get(pid).is_some_and(|kept| kept.until == *end));
-        }
+        change
+    }
+
+    /// A client is told how to come back.
+    pub(crate) fn told(&self, pid: &str, socket: &SocketInner) {
+        self.state.lock().members.told(pid, socket);
+    }
+
+    /// A socket was cut off, and may come back.
+    pub(crate) fn end(&self, pid: &str, socket: &SocketInner) {
+        let Some(engine) = self.engine() else { return };
+        let now = engine.now();
+        let until = now + millis(self.options.max_disconnection_duration);
+        let mut state = self.state.lock();
+        let forgotten = state.members.end(pid, socket, now, until, self.options.max_sockets);
         self.schedule(&mut state, &engine);
         drop(state);
-        forget(displaced);
+        forgotten.drop();
     }
 
-    /// Makes the socket of a client that connects a member of its namespace: the one that it had, if it was cut off and can
-    /// be given all that it missed, else a new one. `None` when there are no ids.
+    /// A socket will not come back.
+    pub(crate) fn forget(&self, pid: &str, socket: &SocketInner) {
+        let forgotten = self.state.lock().members.forget_held(pid, socket);
+        forgotten.drop();
+    }
+
+    /// Nothing is left of a socket but the `values` that the application has kept for it. If it was not accepted, it has
+    /// not [ended](Self::end) yet. Returns who waits for this.
+    pub(crate) fn gone(
+        &self,
+        pid: &str,
+        socket: &SocketInner,
+        comes_back: bool,
+        values: impl FnOnce() -> Option<Values>,
+    ) -> Option<Arc<SocketInner>> {
+        let accepted = self.state.lock().members.is_away(pid, socket);
+        match (accepted, comes_back) {
+            (true, _) => {}
+            (false, true) => self.end(pid, socket),
+            (false, false) => self.forget(pid, socket),
+        }
+        let mut state = self.state.lock();
+        let values = values();
+        state.members.gone(pid, socket, values)
+    }
+
+    /// The server has closed.
+    pub(crate) fn clear(&self) {
+        let forgotten = self.state.lock().members.clear();
+        forgotten.drop();
+    }
+
+    // ---- coming ----
+
+    /// The socket of a client that connects: the one that it had, if it was cut off and can be given all that it missed,
+    /// else a new one. `None` when there are no ids.
     pub(crate) fn enter(
         &self,
         session: &Session,
         namespace: &ByteString,
-        auth: Option<&str>,
+        claim: Option<Claim>,
         new: impl FnOnce(SocketId) -> Arc<SocketInner>,
     ) -> Option<Arc<SocketInner>> {
-        let claim = Claim::of(auth);
         if let Some(claim) = &claim {
-            // Its connection broke, and nobody has noticed yet.
-            let live = self.state.lock().live.get(&*claim.pid).and_then(Weak::upgrade);
-            if let Some(socket) = live.filter(|socket| socket.namespace.name == *namespace) {
-                socket.session.close(CloseReason::TransportClose);
+            let rivals = self.state.lock().members.rivals(claim, namespace);
+            // Their connections broke, and nobody has noticed yet.
+            for rival in rivals.iter().filter(|rival| !std::ptr::eq(&*rival.session, session)) {
+                rival.session.close(CloseReason::TransportClose);
+            }
+            match self.claim(session, namespace, claim) {
+                Ok(claimed) => return Some(self.succeed(session, claimed, new)),
+                Err(forgotten) => forgotten.drop(),
             }
         }
-        let ids = session.engine().config().ids.clone();
-        let (id, pid) = (ids.generate().ok()?, [ids.generate().ok()?, ids.generate().ok()?]);
+        let id = session.engine().config().ids.generate().ok()?;
+        let (pid, socket) = (new_pid()?, new(SocketId(id)));
         let mut state = self.state.lock();
-        let mut lost = None;
-        let claimed = claim.and_then(|claim| {
-            // Whatever comes of it, a private id is good for one attempt.
-            let kept = state.kept.remove(&*claim.pid)?;
-            let now = session.engine().now();
-            match kept.missed(&state.record, now, namespace, claim.offset.as_deref()) {
-                Some(missed) => Some((claim.pid, Restored { cut: kept.cut, missed })),
-                None => {
-                    lost = Some(kept);
-                    None
-                }
-            }
-        });
-        let socket = match claimed {
-            Some((pid, restored)) => {
-                let socket = new(restored.cut.id);
-                socket.enter_again(pid.into(), restored);
-                socket
-            }
-            None => {
-                let socket = new(SocketId(id));
-                socket
-                    .enter_recoverable(pid.map(|id| id.to_string()).concat().into(), state.record.position());
-                socket
-            }
-        };
+        state.members.enter(pid.clone(), &socket, claim);
+        socket.enter_recoverable(pid);
         drop(state);
-        forget(lost);
         Some(socket)
     }
 
+    fn claim(&self, session: &Session, namespace: &ByteString, claim: &Claim) -> Result<Claimed, Forgotten> {
+        let (now, limits) = (session.engine().now(), limits_of(session));
+        self.state.lock().members.claim(claim, &self.offsets, namespace, now, limits)
+    }
+
+    /// The socket that is going to take the place of another.
+    fn succeed(
+        &self,
+        session: &Session,
+        claimed: Claimed,
+        new: impl FnOnce(SocketId) -> Arc<SocketInner>,
+    ) -> Arc<SocketInner> {
+        let socket = new(claimed.id);
+        let patience = millis(socket.core.options.disconnect_grace);
+        let deadline = session.engine().now() + patience;
+        let Claimed { pid, heard, predecessor, .. } = claimed;
+        self.state.lock().members.claimed(&pid, &socket);
+        socket.expect_place(pid, Arrival { predecessor, deadline, heard });
+        socket
+    }
+
+    /// Has a socket take its place between two events, by `enter`, which must not call anybody.
+    pub(crate) fn arrive(
+        &self,
+        pid: &str,
+        socket: &Arc<SocketInner>,
+        predecessor: Option<&SocketInner>,
+        heard: Heard,
+        enter: impl FnOnce(&mut Restored),
+    ) -> Option<Restored> {
+        let limits = limits_of(&socket.session);
+        let mut state = self.state.lock();
+        let mut restored = state.members.arrive(pid, socket, predecessor, heard, limits)?;
+        enter(&mut restored);
+        Some(restored)
+    }
+
+    // ---- time ----
+
     fn schedule(&self, state: &mut State, engine: &Engine) {
-        let next = [
-            state.order.front().map(|(until, _)| *until),
-            state.record.oldest().map(|at| at + self.max_age(engine)),
-        ];
-        if !state.timed
-            && let Some(at) = next.into_iter().flatten().min()
-        {
+        if state.timed {
+            return;
+        }
+        let oldest = state.members.record.oldest().map(|at| at + self.max_age(engine));
+        if let Some(at) = [state.members.next_end(), oldest].into_iter().flatten().min() {
             state.timed = true;
             // Not for each event on its own.
             engine.schedule(at.max(engine.now() + 1000), self.me.clone(), 0);
@@ -299,23 +356,25 @@ impl Recoveries {
 impl Expire for Recoveries {
     fn expire(self: Arc<Self>, _token: u64, now: Millis) {
         let Some(engine) = self.engine() else { return };
+        let mut dropped = Vec::new();
         let mut state = self.state.lock();
         state.timed = false;
-        state.record.expire(now.saturating_sub(self.max_age(&engine)));
-        let dropped: Vec<_> = std::iter::from_fn(|| state.drop_oldest(now)).collect();
+        state.members.record.expire(now.saturating_sub(self.max_age(&engine)), &mut dropped);
+        let forgotten = state.members.expire(now);
         self.schedule(&mut state, &engine);
         drop(state);
-        engine.offload(move || dropped.into_iter().for_each(|kept| forget(Some(kept))));
+        if !dropped.is_empty() || !forgotten.is_empty() {
+            engine.offload(move || {
+                drop(dropped);
+                forgotten.drop();
+            });
+        }
     }
 }
 
-/// Drops what is kept, values of the application included: that is its code, and may panic.
-fn forget(kept: Option<Kept>) {
-    crate::guard("recovery", || drop(kept));
-}
-
-/// Whether a socket may come back: not when the server has ended it on purpose, and not when it makes no sense.
-fn is_recoverable(reason: DisconnectReason) -> bool {
-    use DisconnectReason as Reason;
-    !matches!(reason, Reason::ServerDisconnect | Reason::ParseError)
+/// What a client may have missed at most: with more, its queue would be full before it had a chance to read.
+fn limits_of(session: &Session) -> Limits {
+    let engine = session.engine();
+    let queue = &engine.config().send_queue;
+    Limits { events: queue.max_packets / 2, bytes: queue.max_bytes / 2 }
 }

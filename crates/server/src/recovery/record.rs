@@ -1,70 +1,187 @@
-//! The events that were emitted lately.
+//! The events that were emitted lately, and of those before them which was the last one for each room.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use bytestring::ByteString;
 use wirebird_engine::{Millis, Outgoing};
 
-use super::kept::Cut;
+use super::claim::Heard;
+use super::stays::{Left, Mark, Stays, later};
 use crate::adapter::Target;
+use crate::id::SocketId;
+use crate::room::Room;
 
-/// Begins every offset: a last argument that is text of the application is no offset.
-const MARK: &str = "~";
+/// Events that are looked at to find the last one for a socket that leaves a room; beyond that it is guessed, so that it
+/// is the later one.
+const LOOK_BACK: usize = 64;
 
 /// Events in the order in which they were emitted, each at a position one higher than the one before.
 #[derive(Default)]
 pub(super) struct Record {
-    events: VecDeque<Recorded>,
+    events: VecDeque<Event>,
     bytes: usize,
     /// The position of the last event; 0 before the first.
     position: u64,
-    /// The position of the last event that had to make room for others, before its time.
-    displaced: u64,
+    /// Where the recorded events are, by their numbers.
+    places: HashMap<u64, u64>,
+    namespaces: HashMap<ByteString, Lines>,
 }
 
-struct Recorded {
-    at: Millis,
-    target: Target,
-    message: Outgoing,
+/// What is recorded of an event.
+pub(super) struct Event {
+    pub(super) at: Millis,
+    /// What it is known by: its offset names it.
+    pub(super) number: u64,
+    pub(super) target: Target,
+    pub(super) message: Outgoing,
+}
+
+/// How much there may be of something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// The events of a namespace.
+#[derive(Default)]
+struct Lines {
+    everybody: Line,
+    rooms: HashMap<Room, Line>,
+}
+
+/// The events of one room. There is one for each room that a socket is in, or was while these events were emitted.
+#[derive(Default)]
+struct Line {
+    /// The positions of those that are recorded.
+    events: VecDeque<u64>,
+    /// The last one that is not recorded any more.
+    gone: Option<Gone>,
+    /// The last one before that was for others, by its exceptions.
+    gone_before: Option<Gone>,
+    /// The position of the last event that was not for this room.
+    excepted: u64,
+    /// The sockets that are in the room.
+    members: usize,
+}
+
+struct Gone {
+    mark: Mark,
+    except: Vec<Room>,
 }
 
 impl Record {
-    pub(super) fn position(&self) -> u64 {
-        self.position
-    }
-
-    pub(super) fn next_offset(&self) -> u64 {
-        self.position + 1
-    }
-
     /// When the oldest event was emitted.
     pub(super) fn oldest(&self) -> Option<Millis> {
         self.events.front().map(|event| event.at)
     }
 
-    pub(super) fn push(
-        &mut self,
-        at: Millis,
-        target: Target,
-        message: Outgoing,
-        max_events: usize,
-        max_bytes: usize,
-    ) {
-        self.position += 1;
-        self.bytes += message.wire_len();
-        self.events.push_back(Recorded { at, target, message });
-        while self.events.len() > max_events || self.bytes > max_bytes {
-            self.displaced = self.first();
-            self.drop_first();
+    // ---- who is where ----
+
+    /// A socket comes to a namespace.
+    pub(super) fn enter(&mut self, namespace: &ByteString, id: SocketId) -> Stays {
+        let stays = Stays::new(namespace.clone(), id, self.position);
+        let lines = self.namespaces.entry(namespace.clone()).or_default();
+        lines.everybody.members += 1;
+        lines.rooms.entry(stays.own.clone()).or_default().members += 1;
+        stays
+    }
+
+    /// A socket will not come back.
+    pub(super) fn remove(&mut self, stays: &Stays) {
+        for (room, _) in stays.open() {
+            self.part(&stays.namespace, room);
+        }
+    }
+
+    pub(super) fn join(&mut self, stays: &mut Stays, room: &Room) {
+        let lines = self.namespaces.entry(stays.namespace.clone()).or_default();
+        lines.rooms.entry(room.clone()).or_default().members += 1;
+        stays.join(room.clone(), self.position);
+    }
+
+    pub(super) fn leave(&mut self, stays: &mut Stays, room: &Room) {
+        let Some(from) = stays.end(room) else { return };
+        if let Some(line) = self.line(&stays.namespace, Some(room)) {
+            let last = self.last_in(line, stays, from);
+            let excepted = (line.excepted > from).then_some(line.excepted);
+            if last.is_some() || excepted.is_some() {
+                let left = Left { room: room.clone(), from, until: self.position, last, excepted };
+                stays.remember(left, self.first());
+            }
+        }
+        self.part(&stays.namespace, Some(room));
+    }
+
+    fn part(&mut self, namespace: &ByteString, room: Option<&Room>) {
+        self.change(namespace, room, |line| line.members -= 1);
+    }
+
+    /// Changes what is known of a room, and forgets that if nobody needs it any more.
+    fn change(&mut self, namespace: &ByteString, room: Option<&Room>, change: impl FnOnce(&mut Line)) {
+        let Some(lines) = self.namespaces.get_mut(namespace) else { return };
+        match room {
+            None => change(&mut lines.everybody),
+            Some(room) => {
+                let Some(line) = lines.rooms.get_mut(room) else { return };
+                change(line);
+                if line.is_unused() {
+                    lines.rooms.remove(room);
+                }
+            }
+        }
+        if lines.everybody.is_unused() && lines.rooms.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+    }
+
+    fn line(&self, namespace: &ByteString, room: Option<&Room>) -> Option<&Line> {
+        let lines = self.namespaces.get(namespace)?;
+        room.map_or(Some(&lines.everybody), |room| lines.rooms.get(room))
+    }
+
+    // ---- what is emitted ----
+
+    /// Records an event, if there is anybody whom it may be for. What has to make room for it goes to `dropped`.
+    pub(super) fn push(&mut self, event: Event, limits: Limits, dropped: &mut Vec<Event>) {
+        let Some(lines) = self.namespaces.get_mut(&event.target.namespace) else { return };
+        let position = self.position + 1;
+        let mut wanted = false;
+        match &event.target.to {
+            None => wanted = lines.everybody.push(position),
+            Some(rooms) => {
+                for room in rooms {
+                    wanted |= lines.rooms.get_mut(room).is_some_and(|line| line.push(position));
+                }
+            }
+        }
+        if !wanted {
+            return;
+        }
+        for room in &event.target.except {
+            if let Some(line) = lines.rooms.get_mut(room) {
+                line.excepted = position;
+            }
+        }
+        self.position = position;
+        self.places.insert(event.number, position);
+        self.bytes += event.message.wire_len();
+        self.events.push_back(event);
+        while self.events.len() > limits.events || self.bytes > limits.bytes {
+            self.drop_first(dropped);
         }
     }
 
     /// Forgets what was emitted before.
-    pub(super) fn expire(&mut self, before: Millis) {
+    pub(super) fn expire(&mut self, before: Millis, dropped: &mut Vec<Event>) {
+        if self.events.front().is_none_or(|event| event.at >= before) {
+            return;
+        }
         while self.events.front().is_some_and(|event| event.at < before) {
-            self.drop_first();
+            self.drop_first(dropped);
         }
         if self.events.is_empty() {
-            self.events = VecDeque::new();
+            (self.events, self.places) = Default::default();
         }
     }
 
@@ -72,108 +189,331 @@ impl Record {
         self.position + 1 - self.events.len() as u64
     }
 
-    fn drop_first(&mut self) {
-        if let Some(event) = self.events.pop_front() {
-            self.bytes -= event.message.wire_len();
+    fn drop_first(&mut self, dropped: &mut Vec<Event>) {
+        let position = self.first();
+        let Some(event) = self.events.pop_front() else { return };
+        self.bytes -= event.message.wire_len();
+        self.places.remove(&event.number);
+        let Target { namespace, to, except, .. } = &event.target;
+        let mark = Mark { position, number: Some(event.number) };
+        match to {
+            None => self.change(namespace, None, |line| line.drop_first(mark, except)),
+            Some(rooms) => {
+                for room in rooms {
+                    self.change(namespace, Some(room), |line| line.drop_first(mark, except));
+                }
+            }
         }
+        dropped.push(event);
     }
 
-    /// What was emitted to a socket after a position; `None` if not all of that is known any more, or if there is no such
-    /// position.
-    ///
-    /// What is not recorded any more because of its age had reached the client before it was cut off.
-    pub(super) fn missed(&self, from: u64, cut: &Cut) -> Option<Vec<Outgoing>> {
-        if from > self.position || from < self.displaced || from < cut.since {
+    // ---- what was missed ----
+
+    /// The positions of what was emitted to a socket after what its client has got; `None` if that is not known, if not
+    /// all of it is recorded any more, or if it is more than the limits.
+    pub(super) fn missed(&self, stays: &mut Stays, heard: Heard, limits: Limits) -> Option<BTreeSet<u64>> {
+        stays.forget_left(self.first());
+        let lost = self.lost(stays);
+        let from = match heard {
+            Heard::Nothing => stays.since,
+            Heard::Event(number) => {
+                let named = lost.filter(|lost| lost.number == Some(number)).map(|lost| lost.position);
+                self.places.get(&number).copied().or(named)?
+            }
+        };
+        if lost.is_some_and(|lost| lost.position > from) {
             return None;
         }
+        let (mut missed, mut bytes) = (BTreeSet::new(), 0);
+        let open = stays.open().map(|(room, begin)| (room, begin, u64::MAX));
+        let left = stays.left().map(|left| (Some(&left.room), left.from, left.until));
+        for (room, begin, end) in open.chain(left) {
+            let Some(line) = self.line(&stays.namespace, room) else { continue };
+            let begin = line.events.partition_point(|position| *position <= begin.max(from));
+            for position in line.events.range(begin..).take_while(|position| **position <= end) {
+                let Some(event) = self.event(*position) else { continue };
+                if !stays.was_in(&event.target.except, *position) && missed.insert(*position) {
+                    bytes += event.message.wire_len();
+                    if missed.len() > limits.events || bytes > limits.bytes {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(missed)
+    }
+
+    /// What was emitted at these positions.
+    pub(super) fn messages(&self, positions: &BTreeSet<u64>) -> Vec<Outgoing> {
+        let events = positions.iter().filter_map(|position| self.event(*position));
+        events.map(|event| event.message.clone()).collect()
+    }
+
+    fn event(&self, position: u64) -> Option<&Event> {
+        self.events.get(usize::try_from(position.checked_sub(self.first())?).ok()?)
+    }
+
+    /// The last event for a socket that is not recorded any more, or a later one where that is not known.
+    fn lost(&self, stays: &Stays) -> Option<Mark> {
         let first = self.first();
-        let positions = first..;
-        let events = positions.zip(&self.events).skip_while(|(position, _)| *position <= from);
-        let missed = events.filter(|(position, event)| cut.was_meant(*position, &event.target));
-        Some(missed.map(|(_, event)| event.message.clone()).collect())
+        let gone = |room, from| self.line(&stays.namespace, room)?.last_gone(stays, from);
+        let open = stays.open().map(|(room, from)| gone(room, from));
+        let left = stays.left().map(|left| match left.last? {
+            recorded if recorded.position >= first => gone(Some(&left.room), left.from),
+            lost => Some(lost),
+        });
+        open.chain(left).fold(stays.owed(), later)
+    }
+
+    /// The last event that a room had for a socket since a position, or a later one where that is not known.
+    fn last_in(&self, line: &Line, stays: &Stays, from: u64) -> Option<Mark> {
+        let recorded = line.events.iter().rev().take_while(|position| **position > from);
+        for (looked_at, position) in recorded.enumerate() {
+            let Some(event) = self.event(*position) else { continue };
+            if looked_at == LOOK_BACK {
+                return Some(Mark { position: *position, number: None });
+            }
+            if !stays.was_in(&event.target.except, *position) {
+                return Some(Mark { position: *position, number: Some(event.number) });
+            }
+        }
+        line.last_gone(stays, from)
     }
 }
 
-/// A position as clients get it.
-pub(super) fn offset_text(position: u64) -> String {
-    format!("{MARK}{position:x}")
-}
+impl Line {
+    fn is_unused(&self) -> bool {
+        self.members == 0 && self.events.is_empty()
+    }
 
-pub(super) fn parse_offset(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix(MARK)?;
-    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u64::from_str_radix(digits, 16).ok().filter(|_| plain)
+    /// Returns whether there is anybody whom it is for.
+    fn push(&mut self, position: u64) -> bool {
+        if self.members > 0 && self.events.back() != Some(&position) {
+            self.events.push_back(position);
+        }
+        self.members > 0
+    }
+
+    fn drop_first(&mut self, mark: Mark, except: &[Room]) {
+        if self.events.front() != Some(&mark.position) {
+            return;
+        }
+        self.events.pop_front();
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        if let Some(gone) = &mut self.gone
+            && gone.except == except
+        {
+            gone.mark = mark;
+            return;
+        }
+        let gone = Gone { mark, except: except.to_vec() };
+        self.gone_before = self.gone.replace(gone).or(self.gone_before.take());
+    }
+
+    /// The last event since a position that was for a socket and is not recorded any more, or a later one where that is
+    /// not known.
+    fn last_gone(&self, stays: &Stays, from: u64) -> Option<Mark> {
+        let gone = self.gone.as_ref().filter(|gone| gone.mark.position > from)?;
+        let before = self.gone_before.as_ref().filter(|gone| gone.mark.position > from);
+        // Between these two there were only events with the exceptions of the later one.
+        let begin = before.map_or(from, |gone| gone.mark.position);
+        let last = if stays.is_in_since(&gone.except, begin) { before? } else { gone };
+        Some(last.mark)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Room;
 
-    fn cut(rooms: &[(&str, u64)]) -> Cut {
-        let rooms = rooms.iter().map(|(room, since)| (Room::from(*room), *since)).collect();
-        Cut { rooms, ..Cut::for_tests("/") }
-    }
+    const LIMITS: Limits = Limits { events: 20, bytes: usize::MAX };
+    const ALL: Limits = Limits { events: usize::MAX, bytes: usize::MAX };
+    const ROOMS: [&str; 3] = ["a", "b", "c"];
 
-    fn to(room: &str) -> Target {
-        Target::rooms("/", vec![room.into()])
-    }
+    struct Dice(u64);
 
-    fn texts(record: &Record, from: u64, cut: &Cut) -> Option<usize> {
-        record.missed(from, cut).map(|missed| missed.len())
-    }
-
-    fn record(targets: Vec<Target>) -> Record {
-        let mut record = Record::default();
-        for (at, target) in targets.into_iter().enumerate() {
-            record.push(at as Millis, target, Outgoing::text("event"), 100, 1000);
-        }
-        record
-    }
-
-    #[test]
-    fn offsets_are_read_as_they_are_written() {
-        for position in [1, 15, 16, u64::MAX] {
-            assert_eq!(parse_offset(&offset_text(position)), Some(position));
-        }
-        for other in ["", "1", "~", "~+1", "~-1", "~g", "~10000000000000000", "hello"] {
-            assert_eq!(parse_offset(other), None, "{other}");
+    impl Dice {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
         }
     }
 
+    /// A socket, and the numbers of the events that its client is sent.
+    struct Client {
+        stays: Stays,
+        rooms: Vec<Room>,
+        sent: Vec<u64>,
+        /// How many of these it has read.
+        read: usize,
+    }
+
+    struct World {
+        record: Record,
+        clients: Vec<Client>,
+        number: u64,
+        now: Millis,
+    }
+
+    impl World {
+        fn new(clients: u8) -> Self {
+            let mut world = Self { record: Record::default(), clients: Vec::new(), number: 0, now: 0 };
+            (0..clients).for_each(|client| world.come(client));
+            world
+        }
+
+        fn come(&mut self, client: u8) {
+            let id = SocketId::parse(&format!("AAAAAAAAAAAAAAAAAAA{client}")).unwrap();
+            let stays = self.record.enter(&"/".into(), id);
+            self.clients.push(Client { rooms: vec![id.into()], stays, sent: Vec::new(), read: 0 });
+        }
+
+        fn emit(&mut self, to: Option<Vec<Room>>, except: Vec<Room>, limits: Limits) {
+            self.number += 1;
+            let mut target = Target::everybody("/");
+            (target.to, target.except) = (to, except);
+            for client in &mut self.clients {
+                let is_in = |rooms: &Vec<Room>| rooms.iter().any(|room| client.rooms.contains(room));
+                if target.to.as_ref().is_none_or(is_in) && !is_in(&target.except) {
+                    client.sent.push(self.number);
+                }
+            }
+            let message = Outgoing::text("event");
+            let event = Event { at: self.now, number: self.number, target, message };
+            self.record.push(event, limits, &mut Vec::new());
+        }
+
+        fn change(&mut self, client: usize, room: &Room) {
+            let Client { stays, rooms, .. } = &mut self.clients[client];
+            match rooms.iter().position(|other| other == room) {
+                Some(at) => {
+                    rooms.swap_remove(at);
+                    self.record.leave(stays, room);
+                }
+                None => {
+                    rooms.push(room.clone());
+                    self.record.join(stays, room);
+                }
+            }
+        }
+
+        /// The numbers of what a client has missed.
+        fn missed(&mut self, client: usize, heard: Heard, limits: Limits) -> Option<Vec<u64>> {
+            let missed = self.record.missed(&mut self.clients[client].stays, heard, limits)?;
+            Some(missed.iter().map(|position| self.record.event(*position).unwrap().number).collect())
+        }
+
+        fn heard(&self, client: usize) -> Heard {
+            let client = &self.clients[client];
+            let last = client.read.checked_sub(1).map(|last| client.sent[last]);
+            last.map_or(Heard::Nothing, Heard::Event)
+        }
+    }
+
+    /// What is said to be missed is what the client has not read, whatever has happened. It is always said when all of
+    /// that is recorded, as long as nobody but senders is left out.
     #[test]
-    fn what_was_meant_for_a_socket_is_found() {
-        let record = record(vec![Target::everybody("/"), to("a"), to("b"), Target::everybody("/other")]);
-        assert_eq!(texts(&record, 0, &cut(&[])), Some(1));
-        assert_eq!(texts(&record, 0, &cut(&[("a", 0)])), Some(2));
-        assert_eq!(texts(&record, 0, &cut(&[("a", 0), ("b", 0)])), Some(3));
-        assert_eq!(texts(&record, 0, &cut(&[("a", 2)])), Some(1), "joined after that event");
-        assert_eq!(texts(&record, 2, &cut(&[("a", 0), ("b", 0)])), Some(1));
-        assert_eq!(texts(&record, 4, &cut(&[("a", 0)])), Some(0));
-        assert_eq!(texts(&record, 5, &cut(&[])), None, "there is no such event yet");
+    fn what_was_missed_is_what_was_not_read() {
+        for seed in 1..=150 {
+            let mut dice = Dice(seed * 7919);
+            let mut world = World::new(4);
+            let simple = seed % 2 == 0;
+            let (mut told, mut refused) = (0, 0);
+            for _ in 0..1500 {
+                world.now += dice.below(3) as Millis;
+                let (client, room) = (dice.below(4), Room::from(ROOMS[dice.below(3)]));
+                let own = world.clients[dice.below(4)].stays.own.clone();
+                match dice.below(24) {
+                    0..2 => world.change(client, &room),
+                    2..4 => world.emit(None, vec![own], LIMITS),
+                    4 => world.emit(None, Vec::new(), LIMITS),
+                    5..8 => world.emit(Some(vec![room]), Vec::new(), LIMITS),
+                    8..10 => world.emit(Some(vec![room]), vec![own], LIMITS),
+                    10 => world.emit(Some(vec![own]), Vec::new(), LIMITS),
+                    11 => world.emit(Some(vec![room.clone(), own, room]), Vec::new(), LIMITS),
+                    12 if !simple => world.emit(None, vec![room, own], LIMITS),
+                    13 if !simple => world.emit(Some(vec![own]), vec![room], LIMITS),
+                    14 => world.record.expire(world.now.saturating_sub(60), &mut Vec::new()),
+                    15..19 => {
+                        let client = &mut world.clients[client];
+                        client.read += dice.below(client.sent.len() - client.read + 1);
+                    }
+                    19 => world.clients[client].read = world.clients[client].sent.len(),
+                    _ => {
+                        let missed = world.missed(client, world.heard(client), ALL);
+                        let Client { sent, read, .. } = &world.clients[client];
+                        let rest = &sent[*read..];
+                        let all = rest.iter().all(|number| world.record.places.contains_key(number));
+                        match missed {
+                            Some(missed) => {
+                                assert_eq!(missed, rest, "seed {seed}");
+                                told += 1;
+                            }
+                            None => {
+                                assert!(!(all && simple), "seed {seed}: {rest:?} are recorded");
+                                refused += 1;
+                            }
+                        }
+                    }
+                }
+            }
+            assert!(told > 20 && refused > 20, "seed {seed}: {told}, {refused}");
+            // When nobody is left, nothing is.
+            world.record.expire(Millis::MAX, &mut Vec::new());
+            for client in &world.clients {
+                world.record.remove(&client.stays);
+            }
+            assert!(world.record.namespaces.is_empty() && world.record.places.is_empty());
+            assert_eq!(world.record.bytes, 0);
+        }
     }
 
     #[test]
-    fn exceptions_are_not_found() {
-        let mut target = Target::everybody("/");
-        target.except = vec!["a".into()];
-        let record = record(vec![target]);
-        assert_eq!(texts(&record, 0, &cut(&[("a", 0)])), Some(0));
-        assert_eq!(texts(&record, 0, &cut(&[("b", 0)])), Some(1));
-    }
-
-    #[test]
-    fn age_is_no_loss_and_displacement_is() {
-        let mut old = record(vec![Target::everybody("/"), Target::everybody("/")]);
-        old.expire(1);
-        assert_eq!(texts(&old, 0, &cut(&[])), Some(1), "the first one had arrived long before");
-        old.expire(9);
-        assert_eq!((texts(&old, 0, &cut(&[])), old.bytes), (Some(0), 0));
-        let mut full = Record::default();
+    fn what_is_for_nobody_is_not_recorded() {
+        let mut world = World::new(1);
         for _ in 0..3 {
-            full.push(0, Target::everybody("/"), Outgoing::text("event"), 2, 1000);
+            world.emit(Some(vec!["nobody".into()]), Vec::new(), LIMITS);
         }
-        assert_eq!(texts(&full, 0, &cut(&[])), None);
-        assert_eq!(texts(&full, 1, &cut(&[])), Some(2));
+        assert_eq!((world.record.position, world.record.bytes), (0, 0));
+        world.emit(Some(vec!["nobody".into(), world.clients[0].stays.own.clone()]), Vec::new(), LIMITS);
+        assert_eq!(world.missed(0, Heard::Nothing, ALL), Some(vec![4]));
+    }
+
+    #[test]
+    fn more_than_the_limits_is_too_much() {
+        let mut world = World::new(1);
+        (0..4).for_each(|_| world.emit(None, Vec::new(), LIMITS));
+        let mut missed = |events, bytes| world.missed(0, Heard::Nothing, Limits { events, bytes }).is_some();
+        assert!(missed(4, usize::MAX) && !missed(3, usize::MAX));
+        let len = Outgoing::text("event").wire_len();
+        assert!(missed(4, 4 * len) && !missed(4, 4 * len - 1));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_no_offset() {
+        let mut world = World::new(1);
+        world.emit(None, Vec::new(), LIMITS);
+        assert_eq!(world.missed(0, Heard::Event(1), ALL), Some(Vec::new()));
+        for heard in [Heard::Event(0), Heard::Event(2), Heard::Event(u64::MAX)] {
+            assert_eq!(world.missed(0, heard, ALL), None, "{heard:?}");
+        }
+    }
+
+    /// Those who talk are as idle as those who are silent.
+    #[test]
+    fn senders_that_hear_nothing_may_come_back_after_any_time() {
+        let mut world = World::new(2);
+        world.emit(None, Vec::new(), LIMITS);
+        for _ in 0..2 {
+            for _ in 0..100 {
+                world.emit(None, vec![world.clients[0].stays.own.clone()], LIMITS);
+            }
+            assert_eq!(world.missed(0, Heard::Event(1), ALL), Some(Vec::new()));
+            assert_eq!(world.missed(1, Heard::Event(1), ALL), None);
+        }
     }
 }

@@ -19,7 +19,6 @@ use crate::ack::EmitWithAck;
 use crate::acks::AckSink;
 use crate::adapter::Target;
 use crate::error::{AuthError, EmitError, RoomError};
-use crate::guard;
 use crate::handler::Outcome;
 use crate::id::SocketId;
 use crate::mailbox::Stage;
@@ -135,7 +134,7 @@ impl Socket {
         self.0.tell_emitted(&encoded);
         if let Some(recoveries) = &self.0.core.recoveries {
             let target = Target::rooms(self.0.namespace.name.clone(), vec![self.id().into()]);
-            return recoveries.emit(&self.0.core, target, encoded, |message| self.0.enqueue(message.clone()));
+            return recoveries.emit(&self.0.core, target, encoded, |message| self.0.enqueue(message));
         }
         match self.0.send(encoded.into_event(&self.0.core, &self.0.namespace.name, None)?) {
             Err(SendError::Full) => Err(EmitError::Full),
@@ -150,7 +149,7 @@ impl Socket {
     pub fn emit_volatile(&self, event: impl AsRef<str>, data: impl Serialize) -> Result<bool, EmitError> {
         let encoded = Encoded::event(event.as_ref(), &data)?;
         self.0.tell_emitted(&encoded);
-        let message = encoded.into_event(&self.0.core, &self.0.namespace.name, None)?;
+        let message = self.0.core.unrecorded(&self.0.namespace.name, encoded)?;
         Ok(self.0.core.shards.is_idle(self.0.shard) && self.0.deliver_volatile(&message))
     }
 
@@ -251,20 +250,14 @@ impl Socket {
             };
             self.0.session.count_limit(limit);
         })?;
-        if let Some(observer) = self.0.core.observer.as_ref().filter(|_| change != Change::None) {
-            if change == Change::Room {
-                guard("observer", || observer.room_created(&self.namespace(), &room));
-            }
-            guard("observer", || observer.joined(self, &room));
-        }
+        self.0.observe_joined(&room, change);
         Ok(())
     }
 
     /// Leaves a room, at once; returns whether the socket was in it. It cannot leave its personal room.
     pub fn leave(&self, room: impl Into<Room>) -> bool {
         let room = room.into();
-        let change = self.0.namespace.rooms.leave(&self.0, &room);
-        self.0.note_left(&room);
+        let change = self.0.part_from(&room);
         self.0.observe_left(&room, change);
         change != Change::None
     }

@@ -6,6 +6,7 @@ use wirebird_engine::{Expire, Limit, Millis, Outgoing};
 use wirebird_proto::socket_io::HeaderKind;
 
 use super::events::{ACKS, resolve};
+use super::recovery::ARRIVE;
 use super::{Gate, Socket, SocketInner};
 use crate::dispatch::{Completion, Work};
 use crate::error::{AckError, ConnectError};
@@ -55,7 +56,7 @@ impl SocketInner {
                 let mut members = extra.unwrap_or_default();
                 members.insert("sid".into(), self.id.as_str().into());
                 if let Some(pid) = self.private_id() {
-                    members.insert("pid".into(), pid.into());
+                    members.insert("pid".into(), (*pid).into());
                 }
                 serde_json::Value::Object(members).to_string()
             }
@@ -219,7 +220,7 @@ impl SocketInner {
     }
 
     /// The socket leaves all its rooms, for good.
-    fn leave_rooms(self: &Arc<Self>) {
+    pub(super) fn leave_rooms(self: &Arc<Self>) {
         for (room, change) in self.namespace.rooms.freeze(self) {
             self.observe_left(&room, change);
         }
@@ -304,6 +305,7 @@ impl SocketInner {
         self.namespace.sockets.remove_if(&self.id, |_, socket| std::ptr::eq(&**socket, &**self));
         self.fail_acks();
         self.membership.lock().clear();
+        self.hand_over();
         self.keep_nothing();
         self.release_slot();
         self.core.drop_if_unused(&self.namespace);
@@ -323,6 +325,9 @@ impl Expire for SocketInner {
             return self.expire_acks(now);
         }
         let engine = self.session.engine();
-        engine.offload(move || self.give_up_waiting());
+        match token {
+            ARRIVE => engine.offload(move || self.client.next_connect()),
+            _ => engine.offload(move || self.give_up_waiting()),
+        }
     }
 }

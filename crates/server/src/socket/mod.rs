@@ -25,6 +25,8 @@ use crate::namespace::NamespaceInner;
 use crate::rooms::Membership;
 
 use kept::Kept;
+pub(crate) use recovery::Arrival;
+pub(crate) use send::Queued;
 
 pub use handle::{AckHandle, Socket};
 pub use session::{SessionGuard, SocketSession};

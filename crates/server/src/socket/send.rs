@@ -6,11 +6,51 @@ use std::sync::atomic::Ordering;
 use wirebird_engine::{CloseReason, Limit, Outgoing, Overflow, Owed, SendError, Session};
 
 use super::{Gate, SocketInner};
+use crate::core::Core;
 use crate::guard;
 use crate::listeners::{Listeners, Recipients};
 use crate::packet::Encoded;
 use crate::shard::{Begun, Op};
 use crate::socket::Socket;
+
+/// What is left to do when a packet is queued and no lock is held any more.
+#[must_use]
+pub(crate) enum Queued {
+    /// These shards are to begin.
+    Shards(Begun),
+    /// The packet has passed the gate of a socket.
+    Passed {
+        socket: Arc<SocketInner>,
+        message: Outgoing,
+        left: Left,
+        /// The session is to be flushed.
+        flush: bool,
+    },
+}
+
+impl Queued {
+    pub(crate) fn finish(self, core: &Core) {
+        match self {
+            Self::Shards(begun) => begun.into_iter().for_each(|shard| core.shards.begin(shard)),
+            Self::Passed { socket, message, left, flush } => {
+                socket.observe_sent(&message);
+                socket.finish_pass(left);
+                if flush {
+                    socket.session.flush();
+                }
+            }
+        }
+    }
+}
+
+/// What is left to do for one packet.
+#[must_use]
+pub(crate) enum Left {
+    Nothing,
+    Owed(Owed),
+    /// More is held than may be.
+    Overflow,
+}
 
 impl SocketInner {
     /// Sends a packet, after every broadcast that was emitted before.
@@ -23,10 +63,25 @@ impl SocketInner {
         Ok(())
     }
 
-    /// As [`SocketInner::send`], but calls nobody: returns the shard that is to begin.
-    pub(crate) fn enqueue(self: &Arc<Self>, message: Outgoing) -> Begun {
-        let begin = self.core.shards.enqueue(self.shard, Op::Deliver(self.clone(), message));
-        begin.then_some(self.shard).into_iter().collect()
+    /// As [`SocketInner::send`], but calls nobody and does not write. A socket whose client is back gives the packet to
+    /// the one that has taken its place.
+    pub(crate) fn enqueue(self: &Arc<Self>, message: &Outgoing) -> (Result<(), SendError>, Queued) {
+        let socket = self.successor().unwrap_or_else(|| self.clone());
+        let (shards, shard) = (&self.core.shards, socket.shard);
+        // What is compressed for one client alone is compressed when it is queued: that may take a while.
+        if !shards.is_idle(shard) || socket.session.compresses_alone() {
+            let begin = shards.enqueue(shard, Op::Deliver(socket, message.clone()));
+            return (Ok(()), Queued::Shards(begin.then_some(shard).into_iter().collect()));
+        }
+        let (result, left) = socket.begin_pass(message.clone(), Session::begin_send_later);
+        let flush = result == Ok(true);
+        (result.map(drop), Queued::Passed { socket, message: message.clone(), left, flush })
+    }
+
+    /// The socket that has taken its place.
+    fn successor(&self) -> Option<Arc<Self>> {
+        let shut = self.gate() == Gate::Shut;
+        shut.then(|| self.namespace.sockets.get(&self.id).map(|entry| entry.value().clone())).flatten()
     }
 
     /// Runs `call` after everything that was emitted to this socket before.
@@ -63,41 +118,59 @@ impl SocketInner {
     ) -> Result<T, SendError> {
         self.observe_sent(&message);
         self.session.prepare(&message);
+        let (result, left) = self.begin_pass(message, send);
+        self.finish_pass(left);
+        result
+    }
+
+    /// As [`SocketInner::pass`], but calls nobody.
+    fn begin_pass<T: Default>(
+        &self,
+        message: Outgoing,
+        send: impl FnOnce(&Session, Outgoing) -> (Result<T, SendError>, Owed),
+    ) -> (Result<T, SendError>, Left) {
         let mut held = self.held.lock();
         match self.gate() {
             Gate::Open => {
                 let (result, owed) = send(&self.session, message);
-                drop(held);
-                self.session.finish_send(owed);
-                result
+                (result, Left::Owed(owed))
             }
-            Gate::Held if held.as_ref().is_some_and(|held| held.ends) => Err(SendError::Closed),
+            Gate::Held if held.as_ref().is_some_and(|held| held.ends) => {
+                (Err(SendError::Closed), Left::Nothing)
+            }
             Gate::Held => {
                 let waiting = held.get_or_insert_default();
                 let engine = self.session.engine();
                 let limits = &engine.config().send_queue;
                 let bytes = waiting.bytes + message.wire_len();
                 if waiting.messages.len() >= limits.max_packets || bytes > limits.max_bytes {
-                    drop(held);
-                    return Err(self.overflow(limits.overflow));
+                    // What the policy says of a slow client goes for one whose connect handler is slow.
+                    return match limits.overflow {
+                        Overflow::Refuse => (Err(SendError::Full), Left::Nothing),
+                        _ => (Err(SendError::Closed), Left::Overflow),
+                    };
                 }
                 waiting.bytes = bytes;
                 waiting.messages.push(message);
-                Ok(T::default())
+                (Ok(T::default()), Left::Nothing)
             }
-            Gate::Shut => Err(SendError::Closed),
+            Gate::Shut => (Err(SendError::Closed), Left::Nothing),
         }
     }
 
-    /// More is held than may be: what the policy says of a slow client goes for one whose connect handler is slow.
-    fn overflow(&self, policy: Overflow) -> SendError {
-        if policy == Overflow::Refuse {
-            return SendError::Full;
+    fn finish_pass(&self, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Owed(owed) => self.session.finish_send(owed),
+            Left::Overflow => self.overflow(),
         }
+    }
+
+    /// More waits for the client than may.
+    fn overflow(&self) {
         let session = self.session.clone();
         session.count_limit(Limit::SendQueue);
         session.engine().offload(move || session.close(CloseReason::SlowConsumer));
-        SendError::Closed
     }
 
     /// An event is about to be emitted to this socket.
@@ -124,9 +197,15 @@ impl SocketInner {
         if self.gate() != Gate::Held {
             return;
         }
-        let mut messages = self.take_missed();
-        messages.push(connect);
-        messages.iter().for_each(|message| self.observe_sent(message));
+        for missed in self.take_missed() {
+            self.observe_sent(&missed);
+            if self.session.send_later(missed) == Err(SendError::Full) {
+                // It would not know that it has missed something.
+                return self.overflow();
+            }
+        }
+        self.observe_sent(&connect);
+        let mut messages = vec![connect];
         loop {
             // Without the lock: sending may call code of the application. What comes meanwhile is held, too.
             for message in messages {

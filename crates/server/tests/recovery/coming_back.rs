@@ -1,83 +1,14 @@
-//! Clients that were cut off and come back. What they send and see is as the JavaScript client does it: it keeps the
-//! private id and the last offset, and hands out what comes before its CONNECT packet after that.
-
-mod support;
+//! Who comes back, and with what.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::{Client, Dice, logged, settle, watched};
-use wirebird::extract::{Data, State};
-use wirebird::{ConnectError, DisconnectReason, Recovery, Server, Socket};
+use wirebird::extract::State;
+use wirebird::{ConnectError, Recovery, Server, Socket};
 
-/// A client, and what it knows of its connection.
-struct Tab {
-    client: Client,
-    sid: String,
-    pid: String,
-    offset: Option<String>,
-    /// Events without their offsets.
-    got: Vec<String>,
-}
-
-impl Tab {
-    async fn open(io: &Server) -> Self {
-        Self::connect(io, "0", None).await
-    }
-
-    /// Connects with a CONNECT packet, and reads up to the answer.
-    async fn connect(io: &Server, packet: &str, offset: Option<String>) -> Self {
-        let client = Client::open(io);
-        client.send(packet);
-        let (mut sid, mut pid) = (String::new(), String::new());
-        let mut tab = Self { client, sid: String::new(), pid: String::new(), offset, got: Vec::new() };
-        while sid.is_empty() {
-            let packet = tab.client.next().await;
-            match packet.strip_prefix('0') {
-                Some(json) => {
-                    let answer: serde_json::Value = serde_json::from_str(json).unwrap();
-                    sid = answer["sid"].as_str().unwrap().into();
-                    pid = answer["pid"].as_str().unwrap().into();
-                }
-                None => tab.event(&packet),
-            }
-        }
-        (tab.sid, tab.pid) = (sid, pid);
-        tab
-    }
-
-    fn event(&mut self, packet: &str) {
-        let json = packet.strip_prefix('2').unwrap_or_else(|| panic!("no event: {packet}"));
-        let mut args: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
-        self.offset = Some(args.pop().and_then(|last| last.as_str().map(str::to_owned)).expect("an offset"));
-        self.got.push(serde_json::to_string(&args).unwrap());
-    }
-
-    async fn take(&mut self) -> Vec<String> {
-        settle().await;
-        for packet in self.client.take() {
-            self.event(&packet);
-        }
-        std::mem::take(&mut self.got)
-    }
-
-    /// Its connection breaks.
-    async fn cut(self) -> (String, String, Option<String>) {
-        self.client.break_off();
-        settle().await;
-        (self.sid, self.pid, self.offset)
-    }
-
-    async fn back(io: &Server, pid: &str, offset: Option<String>) -> Self {
-        let claim = serde_json::json!({ "pid": pid, "offset": offset, "token": "t" });
-        Self::connect(io, &format!("0{claim}"), offset).await
-    }
-}
-
-fn server() -> Server {
-    Server::builder().connection_state_recovery(Recovery::default()).build()
-}
+use crate::support::{self, Client, logged, settle, watched};
+use crate::tab::{Tab, server};
 
 /// F-PRO-18, F-NOD-21, F-OPT-29, pain 19: the same id, rooms, session and data, and what was missed, once and in order.
 #[tokio::test(start_paused = true)]
@@ -287,81 +218,4 @@ async fn without_the_option_there_is_none() {
     assert!(!client.next().await.contains("pid"));
     io.emit("event", 1).unwrap();
     assert_eq!(client.next().await, r#"2["event",1]"#);
-}
-
-/// Pain 19, F-PRO-11: connections that are cut at random, by either side, while many threads emit to all, to rooms and to
-/// single sockets: each client gets each event once, and those of one thread in their order.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_is_lost_or_doubled_whenever_connections_break() {
-    const EVENTS: u32 = 3_000;
-    let io = server();
-    io.on("join", async |socket: Socket, Data(room): Data<String>| socket.join(room));
-    io.on_disconnect(async |_: DisconnectReason| ());
-    let emitters: Vec<_> = (0..3_u32)
-        .map(|thread| {
-            let io = io.clone();
-            std::thread::spawn(move || {
-                // The clients have to be there first.
-                while io.to("room").count() < 4 {
-                    std::thread::yield_now();
-                }
-                for number in 0..EVENTS {
-                    match number % 2 {
-                        0 => io.emit("event", (thread, number)).unwrap(),
-                        _ => io.to(["room", "other"]).emit("event", (thread, number)).unwrap(),
-                    }
-                    if number % 50 == 0 {
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
-                }
-            })
-        })
-        .collect();
-    let clients: Vec<_> = (0..4_u64)
-        .map(|seed| {
-            let io = io.clone();
-            tokio::spawn(async move {
-                let mut dice = Dice(seed * 7919 + 17);
-                let mut tab = Tab::open(&io).await;
-                let sid = tab.sid.clone();
-                tab.client.send(r#"2["join","room"]"#);
-                let (mut got, mut cuts) = (Vec::new(), 0);
-                while got.len() < 3 * EVENTS as usize {
-                    for packet in tab.client.take() {
-                        tab.event(&packet);
-                    }
-                    got.append(&mut tab.got);
-                    if dice.below(20) == 0 && cuts < 100 {
-                        cuts += 1;
-                        let (pid, offset) = (tab.pid.clone(), tab.offset.clone());
-                        // What has come by now is lost to a client that has not read it.
-                        if dice.below(2) == 0 {
-                            tab.client.break_off();
-                        }
-                        let old = tab;
-                        tab = Tab::back(&io, &pid, offset).await;
-                        got.append(&mut tab.got);
-                        drop(old);
-                        assert_eq!(tab.sid, sid, "recovered after {} events", got.len());
-                    }
-                    tokio::time::sleep(Duration::from_micros(200)).await;
-                }
-                got
-            })
-        })
-        .collect();
-    for client in clients {
-        let got =
-            tokio::time::timeout(Duration::from_secs(60), client).await.expect("all events in time").unwrap();
-        let mut next = [0_u32; 3];
-        for event in got {
-            let (_, thread, number): (String, usize, u32) = serde_json::from_str(&event).unwrap();
-            assert_eq!(number, next[thread], "of thread {thread}");
-            next[thread] += 1;
-        }
-        assert_eq!(next, [EVENTS; 3]);
-    }
-    tokio::task::spawn_blocking(|| emitters.into_iter().for_each(|thread| thread.join().unwrap()))
-        .await
-        .unwrap();
 }

@@ -1,0 +1,14 @@
+//! Clients that were cut off and come back.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod coming_back;
+mod edges;
+mod handlers;
+mod hostile;
+mod idle;
+#[cfg(feature = "msgpack")]
+mod packed;
+mod storm;
+mod tab;
