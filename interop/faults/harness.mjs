@@ -54,7 +54,7 @@ export class Server {
   async start() {
     const listen = this.address ?? this.listen ?? "127.0.0.1:0";
     const [command, ...args] = [...this.wrapper, BINARY, "--listen", listen, ...this.args];
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", this.stderr], env: { ...process.env, ...this.env } });
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", this.stderr], env: { ...process.env, RUST_BACKTRACE: "0", ...this.env } });
     this.child = child;
     this.lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     child.stdin.on("error", () => {});

@@ -1,4 +1,4 @@
-//! The server of the fault tests and of the soak: it keeps a journal of the handlers that have run, and says on request
+//! The server of the tests with faults and of the soak: it keeps a journal of the handlers that have run, and says on request
 //! what it holds.
 //!
 //! A line on its standard input asks for that; the answer is a line of JSON.
@@ -62,6 +62,7 @@ fn server() -> std::io::Result<Server> {
         .ping_timeout(millis("--ping-timeout", 20_000))
         .upgrade_timeout(millis("--upgrade-timeout", 10_000))
         .connect_timeout(millis("--connect-timeout", 45_000))
+        .close_timeout(millis("--close-timeout", 30_000))
         .send_queue(queue)
         .state::<Journal>(Arc::new(journal));
     if let Some(bytes) = number("--max-payload") {
