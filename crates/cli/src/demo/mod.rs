@@ -106,7 +106,9 @@ fn cannot_listen(error: &io::Error, host: &str, port: u16) -> String {
 
 fn log(verbose: bool) {
     let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false).init();
+    // Internal errors are written to stderr in a way that panics when nothing can be written there.
+    let log = tracing_subscriber::fmt().with_max_level(level).log_internal_errors(false);
+    log.with_writer(io::stderr).with_ansi(false).init();
 }
 
 #[cfg(test)]

@@ -41,6 +41,19 @@ fn the_page_and_everything_it_needs_is_served() {
     assert_eq!(request(demo.address, "POST", "/", "x").status, 405);
 }
 
+/// A log that cannot be written is no reason to end, or to leave a client without an answer.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_for_logs_is_no_trouble() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let demo = Demo::logging_to(full.into(), &["--verbose"]);
+    let mut ada = Client::sign_in(demo.address, "Ada");
+    assert_eq!(ada.call(json!(["join", "lobby"]))["ok"], true);
+    // A refused request is warned of.
+    assert_eq!(request(demo.address, "GET", "/socket.io/?EIO=4&transport=polling&sid=x", "").status, 400);
+    assert_eq!(ada.call(json!(["message", {"text": "still there"}]))["ok"], true);
+}
+
 #[test]
 fn two_people_chat_over_polling() {
     let demo = Demo::start(&[]);

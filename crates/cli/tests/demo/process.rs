@@ -19,8 +19,12 @@ pub(crate) struct Demo {
 impl Demo {
     /// Returns when it has said where it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::logging_to(Stdio::null(), args)
+    }
+
+    pub(crate) fn logging_to(log: Stdio, args: &[&str]) -> Self {
         let mut command = wirebird(&["demo", "--port", "0"]);
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));

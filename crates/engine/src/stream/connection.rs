@@ -322,9 +322,13 @@ async fn finish<S: Stream>(started: Result<Connection<S>, (S, Vec<u8>)>, end: En
 }
 
 /// The closing handshake: our close frame, then what the peer still sends until it closes, for a short while. The
-/// session is over when the frame has been written, so that a server that waits for its sessions has said goodbye.
+/// session is over when the frame has been written, so that a server that waits for its sessions has said goodbye. A peer
+/// that has been silent for too long gets the frame alone, if the kernel takes it.
 async fn close<S: Stream>(mut io: S, end: End, session: Option<Arc<Session>>) {
-    let deadline = Instant::now() + GOODBYE;
+    // From whom nothing has come for so long, nothing more is waited for.
+    let silent =
+        session.as_ref().is_some_and(|session| session.close_reason() == Some(CloseReason::PingTimeout));
+    let deadline = if silent { Instant::now() } else { Instant::now() + GOODBYE };
     let text = session.as_ref().map_or("", |session| session.close_text());
     let said = match end {
         End::Close(code) => {
@@ -344,7 +348,7 @@ async fn close<S: Stream>(mut io: S, end: End, session: Option<Arc<Session>>) {
         closed = timeout_at(deadline, silence).await.is_ok();
     }
     // What the kernel still has for a client that takes nothing is not kept for it.
-    if given_up && !closed {
+    if given_up && !closed && !(silent && said) {
         io.abort();
     }
 }
