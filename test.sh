@@ -10,6 +10,7 @@
 #   ./test.sh attacks     a server under attack, over raw sockets; ATTACKS_ROUNDS=10 for ten times as many
 #   ./test.sh interop     real clients, proxies and a browser (Debian packages, npm, pip)
 #   ./test.sh faults      servers that are killed, stopped, cut off …, under real clients (FAULTS_LONG=1: more rounds)
+#   ./test.sh soak        mixed load with random faults for a minute (SOAK_SECONDS): does anything grow or get lost
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -84,12 +85,16 @@ faults() {
     step interop/faults/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny attacks interop faults; fi
+soak() {
+    step interop/soak/run.sh
+}
+
+if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny attacks interop faults soak; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | instructions | frameworks | deny | attacks | interop | faults) "$part" ;;
+    rust | fuzz | instructions | frameworks | deny | attacks | interop | faults | soak) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [attacks] [interop] [faults]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [attacks] [interop] [faults] [soak]" >&2
         exit 2
         ;;
     esac
