@@ -20,7 +20,7 @@ const BINARY = process.env.FAULT_SERVER;
 if (!BINARY) throw new Error("set FAULT_SERVER to the binary, or use interop/faults/run.sh");
 
 /** Waits until `condition()` is truthy, and returns its value. */
-export async function until(condition, what, patience = 20_000) {
+export async function until(condition, what, patience = 30_000) {
   const end = performance.now() + patience;
   for (;;) {
     const value = await condition();
