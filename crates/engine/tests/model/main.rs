@@ -93,7 +93,7 @@ fn check(seen: &[Seen]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// F-ENG-01, F-UPG-03, F-DIS-02: random sequences, shrunk when they fail.
+/// F-PRO-05, F-PRO-11, F-DIS-02: random sequences, shrunk when they fail.
 #[test]
 fn sessions_do_what_the_model_does() {
     let mut runner = proptest::test_runner::TestRunner::new(Config {

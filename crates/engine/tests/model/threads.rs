@@ -307,7 +307,7 @@ fn round(seed: u64) {
     assert_eq!(round.engine.next_deadline(), None, "{context}");
 }
 
-/// F-ENG-01, F-UPG-03, F-DIS-02: one end, everything in order, nothing twice, nothing left.
+/// F-PRO-05, F-PRO-11, F-DIS-02: one end, everything in order, nothing twice, nothing left.
 #[test]
 fn threads_end_a_session_once() {
     for seed in 1..=u64::from(cases() / 4) {

@@ -14,7 +14,7 @@ async fn closed_with(client: &Client, reason: CloseReason) {
     assert_eq!(client.conn.session().close_reason(), Some(reason));
 }
 
-/// F-TRA-11: who begins to move to another transport and does not finish.
+/// F-PRO-05: who begins to move to another transport and does not finish.
 #[tokio::test(start_paused = true)]
 async fn upgrade_time() {
     let io = server(Server::builder());

@@ -189,7 +189,7 @@ async fn broadcasts() {
     reached(&io, Limit::Broadcasts, 1).await;
 }
 
-/// F-DIS-12: handlers of a socket that is gone.
+/// F-DIS-01: handlers of a socket that is gone.
 #[tokio::test(start_paused = true)]
 async fn handler_time() {
     let (io, _latch) = with_stuck(Server::builder());
