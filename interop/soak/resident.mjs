@@ -10,7 +10,7 @@ const GRACE = 3000;
 export class Resident {
   /** `moves`: its connection may break, because it is behind a proxy that is restarted. */
   constructor(number, url, random, moves) {
-    Object.assign(this, { number, random, moves, running: true, ready: false, problems: [], rooms: new Set(), inside: new Set() });
+    Object.assign(this, { number, random, moves, running: true, ready: false, problems: [], inside: new Set(), left: new Map() });
     this.counts = { sent: 0, acked: 0, told: 0, heard: 0 };
     this.latencies = [];
     // What it said last, and what it heard last of each of its neighbours; those who move keep neither promise.
@@ -42,7 +42,9 @@ export class Resident {
   hears(room, { from, n }) {
     this.counts.heard++;
     if (room !== this.house) {
-      if (!this.rooms.has(room)) this.fails(`heard something of ${room}, which it is not in`);
+      // What was said before it left may still be on its way.
+      const left = performance.now() - this.left.get(room) < GRACE;
+      if (!left && !this.inside.has(room)) this.fails(`heard something of ${room}, which it is not in`);
       return;
     }
     const last = this.heard.get(from);
@@ -106,13 +108,12 @@ export class Resident {
   async #wander() {
     if (this.moves) return;
     const room = `square ${this.random.below(5)}`;
-    if (this.inside.delete(room)) {
-      // What was said before it left may still be on its way.
+    if (this.inside.has(room)) {
       await this.ask("leave", room);
-      setTimeout(() => this.inside.has(room) || this.rooms.delete(room), GRACE);
+      this.inside.delete(room);
+      this.left.set(room, performance.now());
     } else {
       this.inside.add(room);
-      this.rooms.add(room);
       await this.ask("join", room);
       await this.ask("say", room, { from: this.number, n: 0 });
     }

@@ -4,6 +4,8 @@
 //   SOAK_SEED     the same faults again (default: by chance, and printed)
 //   SOAK_CLIENTS  clients that stay from the beginning to the end (default 60)
 //   SOAK_REPORT   a file for the samples, as JSON
+//
+// SIGUSR2 ends it early, with its verdict.
 import { writeFileSync } from "node:fs";
 import { Server, client, connected, pause, until } from "../faults/harness.mjs";
 import { Mischief } from "./mischief.mjs";
@@ -51,8 +53,10 @@ try {
   const visitors = new Visitors(server, random);
   const mischief = new Mischief(server, random, proxy);
   const samples = new Samples(server, residents, visitors);
+  let over = false;
+  process.once("SIGUSR2", () => (over = true));
   const end = performance.now() + SECONDS * 1000;
-  while (performance.now() < end) {
+  while (!over && performance.now() < end) {
     await pause(Math.min(EVERY * 1000, end - performance.now()));
     const line = await samples.take();
     if (SECONDS <= 120 || samples.list.length % 6 === 0) console.log(line);
