@@ -21,7 +21,10 @@ const PATHS: &[Path] = &[
     ("packet-encode-32", |turns| codec::packet_encode(turns, 32)),
     ("echo", memory::echo),
     ("echo-msgpack", memory::echo_msgpack),
-    ("broadcast-1000", memory::broadcast),
+    ("broadcast-1000", |turns| memory::broadcast(turns, false)),
+    ("broadcast-1000-recovery", |turns| memory::broadcast(turns, true)),
+    ("answer", |turns| memory::answer(turns, false)),
+    ("answer-recovery", |turns| memory::answer(turns, true)),
 ];
 
 fn main() -> ExitCode {

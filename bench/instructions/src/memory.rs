@@ -8,7 +8,7 @@ use wirebird::engine::Frame;
 use wirebird::engine::memory::Connection;
 use wirebird::extract::Data;
 use wirebird::parser::MsgPack;
-use wirebird::{Handshake, Server, TrustedProxies};
+use wirebird::{Handshake, Recovery, Server, Socket, TrustedProxies};
 
 /// The same everywhere, whatever the number of cores.
 const SHARDS: usize = 2;
@@ -52,9 +52,26 @@ pub(crate) fn echo_msgpack(turns: u64) {
     }
 }
 
+/// A server with connection state recovery, or without.
+fn server(recovery: bool) -> Server {
+    let builder = Server::builder().shards(SHARDS);
+    if recovery { builder.connection_state_recovery(Recovery::default()).build() } else { builder.build() }
+}
+
+/// An event that is answered by another.
+pub(crate) fn answer(turns: u64, recovery: bool) {
+    let io = server(recovery);
+    io.on("ask", async |socket: Socket, Data(text): Data<String>| socket.emit("answer", text));
+    let client = connect(&io);
+    for _ in 0..turns {
+        client.feed(Frame::Text(r#"42["ask","abcdefghijklmnopqrstuvwxyz012345"]"#.into()));
+        assert_eq!(black_box(client.take_batch()).len(), 1);
+    }
+}
+
 /// One event for 1,000 clients, each of which takes it.
-pub(crate) fn broadcast(turns: u64) {
-    let io = Server::builder().shards(SHARDS).build();
+pub(crate) fn broadcast(turns: u64, recovery: bool) {
+    let io = server(recovery);
     io.on_connect(async || {});
     let clients: Vec<Connection> = (0..1000).map(|_| connect(&io)).collect();
     for _ in 0..turns {

@@ -124,6 +124,7 @@ impl SocketInner {
     }
 
     /// As [`SocketInner::pass`], but calls nobody.
+    #[inline]
     fn begin_pass<T: Default>(
         &self,
         message: Outgoing,
@@ -158,6 +159,7 @@ impl SocketInner {
         }
     }
 
+    #[inline]
     fn finish_pass(&self, left: Left) {
         match left {
             Left::Nothing => {}
@@ -167,6 +169,7 @@ impl SocketInner {
     }
 
     /// More waits for the client than may.
+    #[cold]
     fn overflow(&self) {
         let session = self.session.clone();
         session.count_limit(Limit::SendQueue);
