@@ -156,7 +156,7 @@ impl Default for Config {
             client: None,
             send_queue: SendQueue::default(),
             runtime: None,
-            ids: Arc::new(RandomIds::default()),
+            ids: Arc::new(RandomIds),
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// An identifier of 1 to 31 characters from `A-Z a-z 0-9 - _`, stored in place.
 ///
-/// The default generator makes 20 characters: 12 random bytes and a 3-byte sequence number in base64url. An
+/// The default generator makes 20 characters: 12 random bytes, and 3 bytes by which it knows its own, in base64url. An
 /// Engine.IO session id is a credential: whoever knows it can speak for the client, so it is never shown to other
 /// clients, and its `Debug` form is shortened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +74,14 @@ pub trait IdGenerator: Send + Sync + 'static {
     /// # Errors
     /// When no randomness can be had; the client's request is then answered with 503.
     fn generate(&self) -> Result<Id, IdError>;
+
+    /// Whether `text` looks like an identifier of this generator, here or on another server, and hardly like anything else.
+    /// No socket can join a room of such a name: it is the personal room of somebody, who may be elsewhere, or on the way
+    /// back. The default knows none.
+    fn recognizes(&self, text: &str) -> bool {
+        let _ = text;
+        false
+    }
 }
 
 /// No identifier could be made.
@@ -89,22 +96,42 @@ impl fmt::Display for IdError {
 
 impl std::error::Error for IdError {}
 
-/// The default generator: 96 random bits and a sequence number, 20 characters in all.
+/// The default generator: 96 random bits and a mark of 24 that depends on them, 20 characters in all.
 #[derive(Debug, Default)]
-pub struct RandomIds {
-    sequence: AtomicU32,
-}
+#[non_exhaustive]
+pub struct RandomIds;
+
+/// Random bytes of an identifier.
+const RANDOM: usize = 12;
+/// The others.
+const MARK: usize = 3;
 
 impl IdGenerator for RandomIds {
     fn generate(&self) -> Result<Id, IdError> {
-        let mut raw = [0; 15];
-        getrandom::fill(&mut raw[..12]).map_err(|_| IdError)?;
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        raw[12..].copy_from_slice(&sequence[1..]);
+        let mut raw = [0; RANDOM + MARK];
+        let (random, rest) = raw.split_at_mut(RANDOM);
+        getrandom::fill(random).map_err(|_| IdError)?;
+        rest.copy_from_slice(&mark(random));
         let mut bytes = [0; Id::MAX_LEN];
         let len = URL_SAFE_NO_PAD.encode_slice(raw, &mut bytes).map_err(|_| IdError)?;
         Ok(Id { len: len as u8, bytes })
     }
+
+    fn recognizes(&self, text: &str) -> bool {
+        let mut raw = [0; RANDOM + MARK];
+        text.len() == 20
+            && URL_SAFE_NO_PAD.decode_slice(text, &mut raw) == Ok(raw.len())
+            && raw[RANDOM..] == mark(&raw[..RANDOM])
+    }
+}
+
+/// It is no secret: it tells identifiers from other names, of which one in sixteen millions looks like one.
+fn mark(random: &[u8]) -> [u8; MARK] {
+    let mixed = random.iter().fold(0x9e37_79b9_7f4a_7c15_u64, |mixed, byte| {
+        (mixed ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
+    });
+    let [a, b, c, ..] = mixed.to_be_bytes();
+    [a, b, c]
 }
 
 #[cfg(test)]
@@ -113,10 +140,27 @@ mod tests {
 
     #[test]
     fn generated_ids_have_twenty_characters_and_never_repeat() {
-        let ids = RandomIds::default();
+        let ids = RandomIds;
         let made: std::collections::HashSet<_> = (0..1000).map(|_| ids.generate().unwrap()).collect();
         assert_eq!(made.len(), 1000);
         assert!(made.iter().all(|id| id.as_str().len() == 20 && Id::new(id.as_str()) == Some(*id)));
+    }
+
+    #[test]
+    fn generated_ids_are_recognized_and_other_names_are_not() {
+        let ids = RandomIds;
+        for _ in 0..1000 {
+            let id = ids.generate().unwrap();
+            let text = id.as_str();
+            // Of this process or of another.
+            assert!(RandomIds.recognizes(text));
+            let other = if text.starts_with('A') { "B" } else { "A" };
+            assert!(!ids.recognizes(&format!("{other}{}", &text[1..])), "{text}");
+            assert!(!ids.recognizes(&text[1..]) && !ids.recognizes(&format!("{text}A")));
+        }
+        for name in ["", "kitchen", "-NabcDEFghiJKLmnoPQR", "AAAAAAAAAAAAAAAAAAAA", "20 characters, or so."] {
+            assert!(!ids.recognizes(name), "{name}");
+        }
     }
 
     #[test]

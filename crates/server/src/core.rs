@@ -150,6 +150,11 @@ impl Core {
         self.engine.get()?.upgrade()
     }
 
+    /// Whether a name can only be the id of a socket, here or on another server.
+    pub(crate) fn recognizes_id(&self, name: &str) -> bool {
+        self.engine().is_some_and(|engine| engine.config().ids.recognizes(name))
+    }
+
     pub(crate) fn weak(&self) -> Weak<Self> {
         self.me.clone()
     }

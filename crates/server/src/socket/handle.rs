@@ -235,12 +235,16 @@ impl Socket {
     /// Joins a room, at once. Joining twice is the same as once.
     ///
     /// # Errors
-    /// When the room is the personal one of another socket, when the socket is in as many rooms as are allowed, or
-    /// when it is not connected.
+    /// When the room is the personal one of another socket, also of one that is gone or on another server; when the socket is
+    /// in as many rooms as are allowed; when the name is too long; when it is not connected.
     pub fn join(&self, room: impl Into<Room>) -> Result<(), RoomError> {
         let room = room.into();
         if let Some(owner) = self.0.namespace.socket(&room) {
             return if owner.id == self.id() { Ok(()) } else { Err(RoomError::Reserved) };
+        }
+        // That of a socket of another server, or of one that is gone or on its way back.
+        if room.as_str().is_some_and(|name| self.0.core.recognizes_id(name)) {
+            return Err(RoomError::Reserved);
         }
         let change = self.0.join(&room).inspect_err(|error| {
             let limit = match error {

@@ -112,7 +112,7 @@ async fn sessions() {
     reached(&io, Limit::Sessions, 1).await;
 }
 
-/// F-DEP-05: who connects and does not begin with TLS is let go.
+/// F-DEP-11: who connects and does not begin with TLS is let go.
 #[tokio::test]
 async fn tls_time() {
     let io = server(Server::builder().tls_timeout(SHORT));
