@@ -64,8 +64,76 @@ const ATTACHMENTS: u64 = 1;
 struct Reading {
     /// Somebody is at it.
     adjusting: bool,
-    /// The shards will say when broadcasts do not pile up any more.
-    listed: bool,
+    listed: Listed,
+}
+
+/// Who will say when there is less of what all clients share.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Listed {
+    /// Broadcasts do not pile up any more.
+    pub(crate) shards: bool,
+    /// Less waits for the handlers of all clients.
+    pub(crate) crowd: bool,
+}
+
+impl Listed {
+    /// Where a client is to be listed that is not yet.
+    fn enter(&mut self, paused: bool, weight: &Weight) -> Self {
+        let new = Self {
+            shards: paused && weight.overloaded && !self.shards,
+            crowd: paused && weight.crowded && !self.crowd,
+        };
+        self.shards |= new.shards;
+        self.crowd |= new.crowd;
+        new
+    }
+
+    fn any(self) -> bool {
+        self.shards || self.crowd
+    }
+}
+
+/// Tells clients that there is less of what they waited for.
+pub(crate) fn relieve(clients: Vec<Weak<Client>>, listed: impl Fn(&mut Listed) -> &mut bool) {
+    for client in clients.iter().filter_map(Weak::upgrade) {
+        *listed(&mut client.reading.lock().listed) = false;
+        if let Some(core) = client.core.upgrade() {
+            guard("resume", || client.adjust(&core));
+        }
+    }
+}
+
+/// What decides whether a client is read from, as it is at one moment.
+struct Weight {
+    own: Load,
+    /// Something of its own waits, and too much of all clients.
+    crowded: bool,
+    /// Broadcasts pile up.
+    overloaded: bool,
+}
+
+impl Weight {
+    fn is_heavy(&self, core: &Core) -> bool {
+        self.overloaded || self.crowded || core.options.max_client.is_reached(self.own)
+    }
+
+    fn is_light(&self, core: &Core) -> bool {
+        !self.overloaded && !self.crowded && core.options.max_client.is_half_empty(self.own)
+    }
+
+    /// Which limit it is that stops reading.
+    fn heaviest(&self, core: &Core) -> Limit {
+        let limit = core.options.max_client;
+        if self.own.events >= limit.events {
+            Limit::PendingEvents
+        } else if self.own.bytes >= limit.bytes {
+            Limit::PendingBytes
+        } else if self.overloaded {
+            Limit::Broadcasts
+        } else {
+            Limit::PendingTotal
+        }
+    }
 }
 
 /// Connect handlers of one client run one after another.
@@ -359,7 +427,7 @@ impl Client {
 
     /// Beyond the limits, and while broadcasts pile up, the client is not read from.
     pub(crate) fn restrain(&self, core: &Core) {
-        if self.is_heavy(core) {
+        if self.weigh(core).is_heavy(core) {
             self.adjust(core);
         }
     }
@@ -374,42 +442,18 @@ impl Client {
         if self.paused.load(Ordering::SeqCst) {
             self.adjust(core);
         }
-    }
-
-    /// Broadcasts do not pile up any more.
-    pub(crate) fn relieve(&self) {
-        self.reading.lock().listed = false;
-        if let Some(core) = self.core.upgrade() {
-            self.adjust(&core);
+        if !core.options.max_total.is_reached(core.load.get()) {
+            relieve(core.crowd.take(), |listed| &mut listed.crowd);
         }
     }
 
-    fn is_heavy(&self, core: &Core) -> bool {
-        let (own, limits) = (self.load.get(), &core.options);
-        core.shards.is_overloaded()
-            || limits.max_client.is_reached(own)
-            || (own != Load::default() && limits.max_total.is_reached(core.load.get()))
-    }
-
-    /// Which limit it is that stops reading.
-    fn heaviest(&self, core: &Core) -> Limit {
-        let (own, limit) = (self.load.get(), core.options.max_client);
-        if own.events >= limit.events {
-            Limit::PendingEvents
-        } else if own.bytes >= limit.bytes {
-            Limit::PendingBytes
-        } else if core.shards.is_overloaded() {
-            Limit::Broadcasts
-        } else {
-            Limit::PendingTotal
+    fn weigh(&self, core: &Core) -> Weight {
+        let own = self.load.get();
+        Weight {
+            own,
+            crowded: own != Load::default() && core.options.max_total.is_reached(core.load.get()),
+            overloaded: core.shards.is_overloaded(),
         }
-    }
-
-    fn is_light(&self, core: &Core) -> bool {
-        let (own, limits) = (self.load.get(), &core.options);
-        !core.shards.is_overloaded()
-            && limits.max_client.is_half_empty(own)
-            && (own == Load::default() || !limits.max_total.is_reached(core.load.get()))
     }
 
     /// Stops reading, or goes on, as the load asks for. One thread at a time does so, without the lock, because going on
@@ -419,33 +463,41 @@ impl Client {
             return;
         }
         loop {
-            let overloaded = core.shards.is_overloaded();
-            let (change, list) = {
+            let (weight, change, list) = {
                 let mut reading = self.reading.lock();
+                // Looked at once: what keeps it from being read is also what it waits for.
+                let weight = self.weigh(core);
                 let before = self.paused.load(Ordering::SeqCst);
-                let paused = if before { !self.is_light(core) } else { self.is_heavy(core) };
+                let paused = if before { !weight.is_light(core) } else { weight.is_heavy(core) };
                 self.paused.store(paused, Ordering::SeqCst);
-                let list = paused && overloaded && !reading.listed;
-                reading.listed |= list;
-                reading.adjusting = paused != before || list;
+                let list = reading.listed.enter(paused, &weight);
+                reading.adjusting = paused != before || list.any();
                 if !reading.adjusting {
                     return;
                 }
-                ((paused != before).then_some(paused), list)
+                (weight, (paused != before).then_some(paused), list)
             };
             if let (Some(paused), Some(session)) = (change, self.session.upgrade()) {
                 if paused {
+                    let overloaded = weight.overloaded;
                     tracing::debug!(target: "wirebird::socketio", overloaded, "reading from a client is paused");
                     session.pause_reading();
-                    session.count_limit(self.heaviest(core));
+                    session.count_limit(weight.heaviest(core));
                 } else {
                     // The client has all its time for attachments from now on.
                     self.attachments.since.store(session.engine().now(), Ordering::SeqCst);
                     guard("resume", || session.resume_reading());
                 }
             }
-            if list {
+            // It may have become less meanwhile, and nobody else may make it less.
+            if list.shards {
                 core.shards.wait(self.me.clone());
+            }
+            if list.crowd {
+                core.crowd.wait(self.me.clone());
+                if !core.options.max_total.is_reached(core.load.get()) {
+                    relieve(core.crowd.take(), |listed| &mut listed.crowd);
+                }
             }
         }
     }

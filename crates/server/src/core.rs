@@ -25,7 +25,7 @@ use crate::failures::Failures;
 use crate::guard;
 use crate::handlers::Handlers;
 use crate::id::SocketId;
-use crate::load::LoadCounter;
+use crate::load::{LoadCounter, Waiters};
 use crate::namespace::NamespaceInner;
 use crate::old;
 use crate::options::Options;
@@ -78,6 +78,8 @@ pub(crate) struct Core {
     pub(crate) adapter: OnceLock<Arc<dyn Adapter>>,
     /// What waits for handlers of all clients, or for them to end.
     pub(crate) load: LoadCounter,
+    /// Clients that are not read from because that is too much.
+    pub(crate) crowd: Waiters<Client>,
     /// What it takes to bring back clients that were cut off, if that is wanted.
     pub(crate) recoveries: Option<Arc<Recoveries>>,
     /// What other servers have been asked.
@@ -120,6 +122,7 @@ impl Core {
             observer,
             adapter: OnceLock::new(),
             load: LoadCounter::default(),
+            crowd: Waiters::default(),
             recoveries: options.recovery.clone().map(Recoveries::new),
             questions: Questions::new(options.max_questions),
             server_id: server_id(),

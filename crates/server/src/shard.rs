@@ -5,6 +5,8 @@
 //! Whatever else must not overtake a broadcast (a direct emit, a disconnect) goes through the same queue while it is
 //! not empty, and takes the direct way otherwise.
 
+mod line;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,15 +14,16 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use wirebird_engine::{Outgoing, Session};
 
-use crate::client::Client;
+use crate::client::{Client, relieve};
 use crate::guard;
+use crate::load::Waiters;
 use crate::members::Snapshot;
 use crate::socket::SocketInner;
+use line::{Line, Turn};
 
 /// Operations that are delivered together: what they queue for one session goes out in one write.
 const BATCH: usize = 32;
@@ -58,10 +61,7 @@ pub(crate) struct Shards {
 }
 
 pub(crate) struct Shard {
-    queue: Mutex<Queue>,
-    /// Operations that are queued or being delivered.
-    pending: AtomicUsize,
-    waker: atomic_waker::AtomicWaker,
+    line: Line<Op>,
     pressure: Arc<Pressure>,
     /// The server is gone.
     closed: AtomicBool,
@@ -72,7 +72,7 @@ struct Pressure {
     /// Bytes beyond which the clients that cause broadcasts are not read from.
     max: usize,
     bytes: AtomicUsize,
-    clients: Mutex<Vec<Weak<Client>>>,
+    clients: Waiters<Client>,
 }
 
 impl Pressure {
@@ -81,20 +81,14 @@ impl Pressure {
     }
 
     fn remove(&self, bytes: usize) {
-        let left = self.bytes.fetch_sub(bytes, Ordering::AcqRel) - bytes;
-        if left > self.max / 2 {
-            return;
-        }
-        let clients = std::mem::take(&mut *self.clients.lock());
-        for client in clients {
-            if let Some(client) = client.upgrade() {
-                guard("resume", || client.relieve());
-            }
+        let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if left <= self.max / 2 {
+            relieve(self.clients.take(), |listed| &mut listed.shards);
         }
     }
 
     fn is_high(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) > self.max
+        self.bytes.load(Ordering::SeqCst) > self.max
     }
 }
 
@@ -108,23 +102,14 @@ impl Op {
     }
 }
 
-#[derive(Default)]
-struct Queue {
-    ops: VecDeque<Op>,
-    /// Somebody delivers, or has been told to.
-    active: bool,
-}
-
 impl Shards {
     pub(crate) fn new(count: usize, max_waiting: usize) -> Self {
-        let (bytes, clients) = (AtomicUsize::new(0), Mutex::default());
+        let (bytes, clients) = (AtomicUsize::new(0), Waiters::default());
         let pressure = Arc::new(Pressure { max: max_waiting, bytes, clients });
         let shard = || {
             Arc::new(Shard {
                 pressure: pressure.clone(),
-                queue: Mutex::default(),
-                pending: AtomicUsize::new(0),
-                waker: atomic_waker::AtomicWaker::new(),
+                line: Line::default(),
                 closed: AtomicBool::new(false),
             })
         };
@@ -157,7 +142,7 @@ impl Shards {
 
     /// Whether nothing of `shard` is under way, so that the direct way is open.
     pub(crate) fn is_idle(&self, shard: usize) -> bool {
-        self.shards[shard].pending.load(Ordering::Acquire) == 0
+        self.shards[shard].line.is_idle()
     }
 
     /// Whether more waits than should. Whoever makes it more is to be slowed down: see [`Shards::wait`].
@@ -167,7 +152,7 @@ impl Shards {
 
     /// Relieves `client` when less waits.
     pub(crate) fn wait(&self, client: Weak<Client>) {
-        self.pressure.clients.lock().push(client.clone());
+        self.pressure.clients.wait(client);
         // It may have become less meanwhile.
         if !self.is_overloaded() {
             self.pressure.remove(0);
@@ -183,20 +168,19 @@ impl Shards {
     /// Queues an operation and calls nobody. Returns whether the caller is to [begin](Shards::begin).
     pub(crate) fn enqueue(&self, shard: usize, op: Op) -> bool {
         let shard = &self.shards[shard];
-        let mut queue = shard.queue.lock();
-        shard.pending.fetch_add(1, Ordering::AcqRel);
         shard.pressure.add(&op);
-        queue.ops.push_back(op);
-        !std::mem::replace(&mut queue.active, true)
+        shard.line.push(op)
     }
 
     /// Has what was queued delivered.
     pub(crate) fn begin(&self, shard: usize) {
         let shard = &self.shards[shard];
         if self.runtime.get().is_some() {
-            shard.waker.wake();
+            shard.line.wake();
         } else {
-            while let Some(batch) = shard.next_batch() {
+            let mut turn = Turn::First;
+            while let Some(batch) = shard.line.next_batch(turn, BATCH) {
+                turn = Turn::Next;
                 let whole = shard.deliver(batch, usize::MAX).now_or_never();
                 debug_assert!(whole.is_some(), "a delivery in one slice does not wait");
             }
@@ -208,37 +192,19 @@ impl Drop for Shards {
     fn drop(&mut self) {
         for shard in &self.shards {
             shard.closed.store(true, Ordering::Release);
-            shard.waker.wake();
+            shard.line.wake();
         }
     }
 }
 
 impl Shard {
     /// Resolves when there is something to do, or with `false` when the server is gone.
-    async fn waits_or_ends(&self) -> bool {
+    async fn waits_or_ends(&self, mut turn: Turn) -> bool {
         poll_fn(|cx| {
-            self.waker.register(cx.waker());
-            if self.closed.load(Ordering::Acquire) {
-                return Poll::Ready(false);
-            }
-            let mut queue = self.queue.lock();
-            // When nothing waits, the next operation to come must begin anew.
-            queue.active = !queue.ops.is_empty();
-            if queue.active { Poll::Ready(true) } else { Poll::Pending }
+            let waits = self.line.poll_waits(std::mem::replace(&mut turn, Turn::First), cx);
+            if self.closed.load(Ordering::Acquire) { Poll::Ready(false) } else { waits.map(|()| true) }
         })
         .await
-    }
-
-    /// The next operations; `None` when there are none, and then the next one to come must begin anew.
-    fn next_batch(&self) -> Option<VecDeque<Op>> {
-        let mut queue = self.queue.lock();
-        if queue.ops.is_empty() {
-            queue.active = false;
-            return None;
-        }
-        let take = queue.ops.len().min(BATCH);
-        let rest = queue.ops.split_off(take);
-        Some(std::mem::replace(&mut queue.ops, rest))
     }
 
     /// Delivers a batch, and lets other tasks run after about `slice` deliveries.
@@ -266,22 +232,24 @@ impl Shard {
             guard("delivery", || drop(broadcast));
         }
         delivery.finish();
-        self.pending.fetch_sub(count, Ordering::AcqRel);
+        self.line.delivered(count);
         self.pressure.remove(bytes);
     }
 }
 
 /// The task of a shard: ends with the server.
 async fn run(shard: Arc<Shard>) {
-    let mut joined = false;
-    while shard.waits_or_ends().await {
+    let (mut joined, mut turn) = (false, Turn::First);
+    while shard.waits_or_ends(turn).await {
         // Several are under way at a time: what has come in on other connections by now goes out in the same writes.
         if joined {
             tokio::task::yield_now().await;
         }
-        if let Some(batch) = shard.next_batch() {
+        turn = Turn::First;
+        if let Some(batch) = shard.line.next_batch(turn, BATCH) {
             joined = batch.len() > 1;
             shard.deliver(batch, SLICE).await;
+            turn = Turn::Next;
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use support::{Client, Dice, Latch, Log, logged, settle, until, watched};
 use wirebird::extract::{Data, EventName, State};
-use wirebird::{Accept, Concurrency, EventHandlerExt, HandlerSet, NamespaceHandlers, Server};
+use wirebird::{Accept, Concurrency, EventHandlerExt, HandlerSet, NamespaceHandlers, Server, Socket};
 
 /// Waits for the test; logs when it begins.
 async fn slow(name: EventName, State(log): State<Log>, State(latch): State<Latch>) -> String {
@@ -193,6 +193,32 @@ async fn they_count_against_the_limits() {
     latch.open(6);
     settle().await;
     assert!(!paused(&other) && log.len() == 6);
+}
+
+/// F-SEC-01: a client that is not read from because of what others have waiting is read from again when that is done, also
+/// when its own handler waits for what it has yet to say.
+#[tokio::test]
+async fn who_waits_for_others_goes_on_when_they_are_done() {
+    let latch = Latch::default();
+    let io = Server::builder().state(latch.clone()).max_pending_events(10, 3).build();
+    io.on("event", async |State(latch): State<Latch>| latch.wait().await);
+    io.on("ask", async |socket: Socket| {
+        socket.emit_with_ack::<u32>("question", ()).await.unwrap_or_default()
+    });
+    let (client, other) = (Client::open(&io), Client::open(&io));
+    let paused = |client: &Client| client.conn.session().is_paused();
+    for client in [&client, &other] {
+        client.join("/").await;
+    }
+    other.send(r#"2["event"]"#);
+    other.send(r#"2["event"]"#);
+    client.send(r#"20["ask"]"#);
+    assert_eq!(client.next().await, r#"20["question"]"#);
+    assert!(paused(&client), "three wait");
+    latch.open(2);
+    until("reading to go on", || !paused(&client)).await;
+    client.send("30[7]");
+    assert_eq!(client.next().await, "30[7]");
 }
 
 /// F-EVT-06, F-EVT-07, F-EVT-13: whose handler it is makes no difference: a fallback, that of any namespace, of a
