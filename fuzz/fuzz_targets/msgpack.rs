@@ -9,6 +9,9 @@ use wirebird_proto::socket_io::msgpack::{decode, encode};
 use wirebird_proto::socket_io::{Limits, Packet, PacketKind, RawArgs};
 use wirebird_proto::value::{decode_all, decode_args};
 
+/// As deep as JSON can be, in which an attachment in an extension is two objects.
+const DEEP: usize = 125;
+
 const LIMITS: Limits =
     Limits { max_depth: 8, max_arguments: 1000, max_attachments: 4, max_attachment_bytes_total: 100 };
 
