@@ -4,6 +4,7 @@
 #   ./test.sh             everything
 #   ./test.sh rust        formatting, lints, docs, unit, property, scenario and doc tests
 #   ./test.sh fuzz        each fuzz target for ten seconds (FUZZ_SECONDS)
+#   ./test.sh model       a session beside its model, and servers in many orders of their threads (WIREBIRD_MODEL=100000: as many)
 #   ./test.sh instructions  what hot paths cost, in instructions, under valgrind
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
@@ -39,6 +40,13 @@ fuzz() {
         step "${as_root[@]}" apt-get install -y -qq g++
     fi
     step fuzz/run.sh "${FUZZ_SECONDS:-10}"
+}
+
+model() {
+    # A workspace of its own, so a target directory of its own.
+    CARGO_TARGET_DIR=$PWD/target/model step cargo test --manifest-path model/Cargo.toml --quiet
+    # A few of each are among the tests of the engine anyway.
+    if [[ -n ${WIREBIRD_MODEL:-} ]]; then step cargo test --quiet --release -p wirebird-engine --test model; fi
 }
 
 instructions() {
@@ -89,12 +97,12 @@ soak() {
     step interop/soak/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz instructions frameworks deny attacks interop faults soak; fi
+if [[ $# -eq 0 ]]; then set -- rust fuzz model instructions frameworks deny attacks interop faults soak; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | instructions | frameworks | deny | attacks | interop | faults | soak) "$part" ;;
+    rust | fuzz | model | instructions | frameworks | deny | attacks | interop | faults | soak) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [instructions] [frameworks] [deny] [attacks] [interop] [faults] [soak]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [model] [instructions] [frameworks] [deny] [attacks] [interop] [faults] [soak]" >&2
         exit 2
         ;;
     esac
