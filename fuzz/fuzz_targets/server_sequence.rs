@@ -61,6 +61,12 @@ async fn wait(State(waiting): State<Waiting>) {
     let _ = receiver.await;
 }
 
+/// Drops the sender of one that waits, if one does. Its handler goes on meanwhile, and others may begin to wait.
+fn drop_one(waiting: &Waiting) -> bool {
+    let sender = waiting.lock().unwrap().pop();
+    sender.is_some()
+}
+
 fn server(log: &Log, waiting: &Waiting) -> Server {
     let builder = Server::builder().observer(log.clone()).state(log.clone()).state(waiting.clone());
     let builder = builder.max_namespaces(3).max_rooms(3).max_pending_acks(3).max_pending_events(4, 6);
@@ -110,13 +116,11 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
 
     // What waits goes on, or is dropped with its client.
     clients.into_iter().flatten().for_each(drop);
-    while let Some(sender) = waiting.lock().unwrap().pop() {
-        drop(sender);
-    }
+    while drop_one(&waiting) {}
     for _ in 0..3 {
         now += Duration::from_secs(61);
         io.tick(now);
-        waiting.lock().unwrap().clear();
+        while drop_one(&waiting) {}
     }
     assert!(log.0.lock().unwrap().values().all(|count| *count == 1), "{:?}", log.0);
     assert_eq!((io.socket_count(), io.engine().session_count()), (0, 0));
