@@ -151,6 +151,7 @@ mod operator;
 mod options;
 mod packet;
 pub mod parser;
+mod places;
 mod questions;
 mod reason;
 mod recovery;

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::error::RoomError;
 use crate::members::{Members, Snapshot};
+use crate::places::Places;
 use crate::room::Room;
 use crate::socket::SocketInner;
 
@@ -37,7 +38,7 @@ struct Shard {
 #[derive(Default)]
 pub(crate) struct Membership {
     all: Option<u32>,
-    rooms: Vec<(Room, u32)>,
+    rooms: Places,
     /// The socket has left for good; the names stay readable until it is removed.
     frozen: bool,
 }
@@ -65,7 +66,7 @@ impl Rooms {
         if membership.frozen {
             return Err(RoomError::Disconnected);
         }
-        if membership.rooms.iter().any(|(other, _)| *other == room) {
+        if membership.rooms.contains(&room) {
             return Ok(Change::None);
         }
         if membership.rooms.len() >= options.max_rooms {
@@ -77,11 +78,7 @@ impl Rooms {
             let first = members.len() == 0 && self.count(&room);
             (members.insert(socket.clone()), if first { Change::Room } else { Change::Member })
         };
-        if membership.rooms.is_empty() {
-            // Most sockets are in one room or in none.
-            membership.rooms.reserve_exact(1);
-        }
-        membership.rooms.push((room, place));
+        membership.rooms.push(room, place);
         Ok(change)
     }
 
@@ -90,10 +87,7 @@ impl Rooms {
         if membership.frozen {
             return Change::None;
         }
-        let Some(at) = membership.rooms.iter().position(|(other, _)| other == room) else {
-            return Change::None;
-        };
-        let (room, place) = membership.rooms.swap_remove(at);
+        let Some((room, place)) = membership.rooms.remove(room) else { return Change::None };
         self.remove(socket.shard, &room, place)
     }
 
@@ -108,7 +102,7 @@ impl Rooms {
         if let Some(place) = membership.all.take() {
             self.shards[socket.shard].lock().all.remove(place);
         }
-        for (room, place) in &membership.rooms {
+        for (room, place) in membership.rooms.iter() {
             let change = self.remove(socket.shard, room, *place);
             if self.counts.is_some() {
                 left.push((room.clone(), change));
@@ -178,10 +172,10 @@ impl Membership {
     }
 
     pub(crate) fn contains(&self, room: &Room) -> bool {
-        self.names().any(|other| other == room)
+        self.rooms.contains(room)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.rooms = Vec::new();
+        self.rooms = Places::default();
     }
 }

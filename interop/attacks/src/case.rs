@@ -3,8 +3,8 @@
 use wirebird::Limit;
 
 use crate::target::Target;
-use crate::wire::http::Response;
-use crate::wire::session::Polling;
+use crate::wire::http::{Response, get, post};
+use crate::wire::session::{POLLING, Polling};
 use crate::wire::ws::{Frame, Ws};
 use crate::wire::{Fail, Outcome, Raw, ensure, fail};
 
@@ -71,6 +71,8 @@ pub(crate) struct Case {
     /// The limit that the server counts it as.
     pub(crate) limit: Option<Limit>,
     pub(crate) run: Run,
+    /// The same as an input of a fuzz target, which this names.
+    pub(crate) seed: Option<(&'static str, Vec<u8>)>,
 }
 
 /// Bytes of heap that a case may make the server need, if it does not say more: a dozen messages of the largest size.
@@ -86,11 +88,16 @@ impl Case {
         run: impl Fn(&Target) -> Outcome + Send + Sync + 'static,
     ) -> Self {
         let (answer, run) = (answer.into(), Box::new(run));
-        Self { name, rule, does, answer, setup: Setup::Plain, room: ROOM, limit: None, run }
+        Self { name, rule, does, answer, setup: Setup::Plain, room: ROOM, limit: None, run, seed: None }
     }
 
     pub(crate) fn on(mut self, setup: Setup) -> Self {
         self.setup = setup;
+        self
+    }
+
+    fn seed(mut self, target: &'static str, input: impl Into<Vec<u8>>) -> Self {
+        self.seed = Some((target, input.into()));
         self
     }
 
@@ -174,11 +181,14 @@ pub(crate) fn raw(
     answer: Answer,
 ) -> Case {
     let bytes = bytes.into();
+    // Options, the number of a connection, and what goes on it.
+    let input = [b"\x000", &bytes[..]].concat();
     Case::new(name, rule, does, answer.text(), move |target| {
         let mut raw = Raw::connect(target.addr)?;
         raw.push(&bytes);
         answer.check(&mut raw)
     })
+    .seed("http_connections", input)
 }
 
 /// What becomes of a session on polling.
@@ -198,6 +208,9 @@ pub(crate) fn polling(
     then: Then,
 ) -> Case {
     let bytes = bytes.into();
+    // The same beside a session, whose id `$` stands for.
+    let request = bytes.replace("{target}", &format!("{POLLING}&sid=$"));
+    let input = [b"\x000", get(POLLING).as_bytes(), b"\xff1", request.as_bytes()].concat();
     let text = match then {
         Then::GoesOn => format!("{}; the session goes on", answer.text()),
         Then::Ends => format!("{}; the session ends", answer.text()),
@@ -216,6 +229,7 @@ pub(crate) fn polling(
             Then::Ends => session.is_over(),
         }
     })
+    .seed("http_connections", input)
 }
 
 /// A body of a POST of such a session.
@@ -227,7 +241,8 @@ pub(crate) fn body(
     answer: Answer,
     then: Then,
 ) -> Case {
-    polling(name, rule, does, crate::wire::http::post("{target}", body.as_ref()), answer, then)
+    polling(name, rule, does, post("{target}", body.as_ref()), answer, then)
+        .seed("engine_io_payload", body.as_ref())
 }
 
 /// The documented answer to frames of a WebSocket.
@@ -284,6 +299,8 @@ pub(crate) fn ws(
     reply: Reply,
 ) -> Case {
     let bytes = bytes.into();
+    // The limit of the decoder, and what it decodes.
+    let input = [b"\xff\xff", &bytes[..]].concat();
     Case::new(name, rule, does, reply.text(), move |target| {
         let mut ws = Ws::joined(target.addr)?;
         ws.raw.push(&bytes);
@@ -293,6 +310,7 @@ pub(crate) fn ws(
         }
         Ok(())
     })
+    .seed("websocket_decoder", input)
 }
 
 /// A text message on such a WebSocket: an Engine.IO packet.
@@ -303,7 +321,11 @@ pub(crate) fn message(
     message: impl AsRef<str>,
     reply: Reply,
 ) -> Case {
-    ws(name, rule, does, crate::wire::ws::text(message.as_ref()), reply)
+    let case = ws(name, rule, does, crate::wire::ws::text(message.as_ref()), reply);
+    match message.as_ref().strip_prefix('4') {
+        Some(packet) => case.seed("socket_io_decoder", packet),
+        None => case,
+    }
 }
 
 /// Tries until it holds: what the server does soon, but beside its answer.

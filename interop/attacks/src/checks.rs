@@ -17,7 +17,7 @@ const SETTLE: Duration = Duration::from_secs(6);
 /// Bytes of heap that may be left after a case, in tables that do not shrink and in threads' buffers.
 const HEAP: u64 = 1 << 20;
 /// Bytes of resident memory that may be left: the allocator gives back late what it has.
-const RESIDENT: u64 = 48 << 20;
+const RESIDENT: u64 = 128 << 20;
 /// For so long the processor is watched, and this part of it may be used while nobody asks for anything.
 const WINDOW: Duration = Duration::from_millis(40);
 const IDLE: f64 = 0.5;

@@ -1,6 +1,7 @@
 //! Attacks on a running server, over raw sockets. See the README beside.
 //!
 //! ```text
+//! attacks --seeds FOLDER                      writes inputs for the fuzz targets
 //! attacks [--list] [--quiet] [--rounds N] [WORD...]   the cases whose group or name has one of the words
 //! attacks serve own|axum plain|deflate|...   the server itself
 //! ```
@@ -12,6 +13,7 @@ mod server;
 mod target;
 mod wire;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -29,12 +31,13 @@ fn main() -> ExitCode {
         return serve(&args[1..]);
     }
     let mut words = Vec::new();
-    let (mut list, mut quiet, mut rounds) = (false, false, 1);
+    let (mut list, mut quiet, mut rounds, mut seeds) = (false, false, 1, None);
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match &*arg {
             "--list" => list = true,
             "--quiet" => quiet = true,
+            "--seeds" => seeds = args.next(),
             "--rounds" => rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(1),
             _ => words.push(arg),
         }
@@ -47,6 +50,15 @@ fn main() -> ExitCode {
     if list {
         show(&groups);
         return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = seeds {
+        return match write_seeds(&groups, folder.as_ref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Fail(text)) => {
+                eprintln!("{text}");
+                ExitCode::FAILURE
+            }
+        };
     }
     attack(&groups, rounds, quiet)
 }
@@ -65,6 +77,20 @@ fn serve(args: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The bytes of cases as inputs that the fuzzers begin with, as far as they are short.
+fn write_seeds(groups: &[Group], folder: &Path) -> Outcome {
+    const LONGEST: usize = 2048;
+    for case in groups.iter().flat_map(|group| &group.cases) {
+        let Some((target, input)) = case.seed.as_ref().filter(|(_, input)| input.len() <= LONGEST) else {
+            continue;
+        };
+        let folder = folder.join(target);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(format!("attack_{}", case.name)), input)?;
+    }
+    Ok(())
 }
 
 /// A table of the cases, for the README.
