@@ -28,6 +28,8 @@ pub(crate) enum Setup {
     Old,
     /// One other origin is allowed.
     Listed,
+    /// With the times of the default, too.
+    Default,
 }
 
 impl Way {
@@ -42,7 +44,7 @@ impl Way {
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Deflate, Self::Old, Self::Listed];
+    pub(crate) const ALL: [Self; 5] = [Self::Plain, Self::Deflate, Self::Old, Self::Listed, Self::Default];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -50,6 +52,7 @@ impl Setup {
             Self::Deflate => "deflate",
             Self::Old => "old",
             Self::Listed => "listed",
+            Self::Default => "default",
         }
     }
 }

@@ -95,8 +95,9 @@ fn server(setup: Setup, seen: Arc<Seen>) -> Server {
         .attachments_timeout(PATIENCE)
         .write_timeout(PATIENCE * 3)
         .max_dynamic_namespaces(50)
-        .state(seen);
+        .state(seen.clone());
     let io = match setup {
+        Setup::Default => Server::builder().state(seen),
         Setup::Plain => builder,
         Setup::Deflate => {
             let deflate = Deflate::default().threshold(64);

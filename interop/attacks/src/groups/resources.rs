@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::case::{Case, soon};
+use crate::case::{Case, Setup, soon};
 use crate::target::Target;
 use crate::wire::http::get;
 use crate::wire::session::{POLLING, Polling};
-use crate::wire::ws::{TARGET, Ws, text};
+use crate::wire::ws::{CLOSE, FIN, TARGET, Ws, frame, text};
 use crate::wire::{Outcome, Raw, ensure};
 
 const RULE: &str = "CWE-400";
@@ -21,6 +21,33 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn connections() -> Vec<Case> {
     vec![
+        Case::new(
+            "come-and-go-websockets",
+            RULE,
+            "5,000 WebSockets join and go, long before their timers",
+            "nothing is left of them",
+            |target| {
+                for _ in 0..5_000 {
+                    let mut ws = Ws::joined(target.addr)?;
+                    ws.raw.push(frame(FIN | CLOSE, &[]));
+                }
+                Ok(())
+            },
+        )
+        .on(Setup::Default),
+        Case::new(
+            "come-and-go-polling",
+            RULE,
+            "3,000 sessions on polling join and go, long before their timers",
+            "nothing is left of them",
+            |target| {
+                for _ in 0..3_000 {
+                    Polling::joined(target.addr)?.leave();
+                }
+                Ok(())
+            },
+        )
+        .on(Setup::Default),
         Case::new(
             "ids-guessed",
             "CVE-2017-16031",
