@@ -1,7 +1,8 @@
 //! Deadlines of every session in one place: buckets by due time.
 //!
-//! An entry is never removed early. When it falls due its owner looks at the deadline that holds by then and asks
-//! for another entry if that lies ahead, so a session costs two entries a ping cycle and no cancellation.
+//! An entry is not taken back. When it falls due its owner looks at the deadline that holds by then and asks for another
+//! entry if that lies ahead, so a session costs two entries a ping cycle and no cancellation. Entries of owners that are
+//! gone are swept out when there are many: they hold memory, and clients that come and go would make them pile up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -23,6 +24,11 @@ pub trait Expire: Send + Sync {
     fn expire(self: Arc<Self>, token: u64, now: Millis);
 }
 
+/// With fewer entries nothing is swept.
+const FEW: usize = 512;
+/// Entries that are looked at for each that is added, while there is a sweep.
+const SWEPT: usize = 64;
+
 type Entry = (Weak<dyn Expire>, u64);
 
 #[derive(Default)]
@@ -35,6 +41,11 @@ struct State {
     buckets: BTreeMap<Millis, Vec<Entry>>,
     sleeper: Option<Waker>,
     closed: bool,
+    entries: usize,
+    /// What was left by the last sweep.
+    swept: usize,
+    /// How far a sweep has come.
+    sweeping: Option<Millis>,
 }
 
 /// No deadline will ever come again.
@@ -51,6 +62,8 @@ impl Timers {
             }
             let earlier = state.buckets.first_key_value().is_none_or(|(first, _)| due < *first);
             state.buckets.entry(due).or_default().push((owner, token));
+            state.entries += 1;
+            state.sweep();
             if earlier { state.sleeper.take() } else { None }
         };
         if let Some(waker) = sleeper {
@@ -79,7 +92,12 @@ impl Timers {
             let bucket = {
                 let mut state = self.state.lock();
                 match state.buckets.first_entry() {
-                    Some(first) if *first.key() <= now => first.remove(),
+                    Some(first) if *first.key() <= now => {
+                        let bucket = first.remove();
+                        state.entries -= bucket.len();
+                        state.swept = state.swept.min(state.entries);
+                        bucket
+                    }
                     _ => return,
                 }
             };
@@ -101,6 +119,32 @@ impl Timers {
         drop(buckets);
         if let Some(waker) = sleeper {
             waker.wake();
+        }
+    }
+}
+
+impl State {
+    /// Forgets some of the entries whose owners are gone, if there are twice as many entries as there were after the last
+    /// sweep. A little for each entry that is added: nobody has to wait for all of it.
+    fn sweep(&mut self) {
+        if self.sweeping.is_none() && self.entries > FEW.max(2 * self.swept) {
+            self.sweeping = Some(0);
+        }
+        let mut left = SWEPT;
+        while let Some(from) = self.sweeping.filter(|_| left > 0) {
+            let Some((&due, bucket)) = self.buckets.range_mut(from..).next() else {
+                self.sweeping = None;
+                self.swept = self.entries;
+                return;
+            };
+            let before = bucket.len();
+            bucket.retain(|(owner, _)| owner.strong_count() > 0);
+            self.entries -= before - bucket.len();
+            if bucket.is_empty() {
+                self.buckets.remove(&due);
+            }
+            self.sweeping = Some(due + 1);
+            left = left.saturating_sub(before.max(8));
         }
     }
 }
@@ -139,5 +183,27 @@ mod tests {
         timers.schedule(1, Arc::<Log>::downgrade(&log), 1);
         drop(log);
         timers.expire_due(100);
+    }
+
+    /// Clients that come and go do not pile up, and those that stay are not forgotten.
+    #[test]
+    fn owners_that_are_gone_are_swept_out() {
+        let timers = Timers::default();
+        let log = Arc::new(Log(Mutex::default()));
+        for n in 0..100_000 {
+            let at = 25_000 + n / 10;
+            if n % 100 == 0 {
+                timers.schedule(at, Arc::<Log>::downgrade(&log), n);
+            } else {
+                timers.schedule(at, Arc::<Log>::downgrade(&Arc::new(Log(Mutex::default()))), n);
+            }
+            let entries = timers.state.lock().entries;
+            assert!(entries <= 6 * FEW, "{entries} entries after {n}");
+        }
+        let counted: usize = timers.state.lock().buckets.values().map(Vec::len).sum();
+        assert_eq!(timers.state.lock().entries, counted);
+        timers.expire_due(40_000);
+        assert_eq!(log.0.lock().len(), 1_000);
+        assert_eq!(timers.state.lock().entries, 0);
     }
 }
