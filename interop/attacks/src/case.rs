@@ -30,6 +30,8 @@ pub(crate) enum Setup {
     Listed,
     /// With the times of the default, too.
     Default,
+    /// With few clients of an address, and few that connect in a second.
+    Tight,
 }
 
 impl Way {
@@ -44,7 +46,8 @@ impl Way {
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 5] = [Self::Plain, Self::Deflate, Self::Old, Self::Listed, Self::Default];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Plain, Self::Deflate, Self::Old, Self::Listed, Self::Default, Self::Tight];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -53,6 +56,7 @@ impl Setup {
             Self::Old => "old",
             Self::Listed => "listed",
             Self::Default => "default",
+            Self::Tight => "tight",
         }
     }
 }
@@ -69,6 +73,8 @@ pub(crate) struct Case {
     /// What the offender gets.
     pub(crate) answer: String,
     pub(crate) setup: Setup,
+    /// Only with this way of serving.
+    pub(crate) only: Option<Way>,
     /// Bytes of heap that the server may need at most.
     pub(crate) room: usize,
     /// The limit that the server counts it as.
@@ -91,11 +97,27 @@ impl Case {
         run: impl Fn(&Target) -> Outcome + Send + Sync + 'static,
     ) -> Self {
         let (answer, run) = (answer.into(), Box::new(run));
-        Self { name, rule, does, answer, setup: Setup::Plain, room: ROOM, limit: None, run, seed: None }
+        Self {
+            name,
+            rule,
+            does,
+            answer,
+            setup: Setup::Plain,
+            only: None,
+            room: ROOM,
+            limit: None,
+            run,
+            seed: None,
+        }
     }
 
     pub(crate) fn on(mut self, setup: Setup) -> Self {
         self.setup = setup;
+        self
+    }
+
+    pub(crate) fn only(mut self, way: Way) -> Self {
+        self.only = Some(way);
         self
     }
 

@@ -139,7 +139,10 @@ fn attack(groups: &[Group], rounds: usize, quiet: bool) -> ExitCode {
 fn lane<'a>(groups: &'a [Group], way: Way, setup: Setup, rounds: usize, done: impl Fn(Run<'a>)) {
     let cases = || {
         let of_group = |group: &'a Group| group.cases.iter().map(move |case| (group.name, case));
-        groups.iter().flat_map(of_group).filter(move |(_, case)| case.setup == setup)
+        groups
+            .iter()
+            .flat_map(of_group)
+            .filter(move |(_, case)| case.setup == setup && case.only.is_none_or(|only| only == way))
     };
     if cases().next().is_none() {
         return;

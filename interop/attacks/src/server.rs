@@ -2,11 +2,13 @@
 //! answers questions about itself on its standard input and output, beside the network.
 
 use std::io::{BufRead, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -49,7 +51,10 @@ pub(crate) fn run(way: Way, setup: Setup) -> std::io::Result<()> {
         std::thread::spawn(move || answer_questions(&asked, &seen));
         match way {
             Way::Own => io.serve_listener(listener).await,
-            Way::Axum => axum::serve(listener, Router::new().layer(io.layer())).await,
+            Way::Axum => {
+                let app = Router::new().layer(io.layer());
+                axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
+            }
         }
     })
 }
@@ -93,8 +98,12 @@ fn server(setup: Setup, seen: Arc<Seen>) -> Server {
         .disconnect_grace(PATIENCE)
         .ack_timeout(PATIENCE)
         .attachments_timeout(PATIENCE)
+        .header_timeout(PATIENCE)
+        .body_timeout(PATIENCE)
+        .keep_alive_timeout(PATIENCE * 3)
         .write_timeout(PATIENCE * 3)
         .max_dynamic_namespaces(50)
+        .peer_addr(|extensions| extensions.get().map(|ConnectInfo(peer)| *peer))
         .state(seen.clone());
     let io = match setup {
         Setup::Default => Server::builder().state(seen),
@@ -106,6 +115,7 @@ fn server(setup: Setup, seen: Arc<Seen>) -> Server {
             )
         }
         Setup::Old => builder.allow_eio3(true).jsonp(true),
+        Setup::Tight => builder.max_connections_per_address(30).handshake_rate(100),
         Setup::Listed => builder.cors_allowed_origins(["https://app.example"]),
     }
     .build();

@@ -66,39 +66,27 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             },
         ),
-        Case::new(
-            "body-never",
-            slow,
-            "a length, and then nothing",
-            "the session ends with its heartbeat",
-            |target| {
-                let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!(
-                    "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
-                    session.target()
-                ))?;
-                raw.response()?.expect(400)?;
-                session.is_over()
-            },
-        ),
-        Case::new(
-            "body-slow",
-            slow,
-            "a body byte by byte",
-            "the session ends with its heartbeat",
-            |target| {
-                let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!(
-                    "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
-                    session.target()
-                ))?;
-                raw.drip(&[b'3'; 100], 1, Duration::from_millis(30));
-                raw.response()?.expect(400)?;
-                session.is_over()
-            },
-        ),
+        Case::new("body-never", slow, "a length, and then nothing", "408; the session ends", |target| {
+            let session = Polling::joined(target.addr)?;
+            let mut raw = session.another()?;
+            raw.send(format!(
+                "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
+                session.target()
+            ))?;
+            raw.response()?.expect(408)?;
+            session.is_over()
+        }),
+        Case::new("body-slow", slow, "a body byte by byte", "408; the session ends", |target| {
+            let session = Polling::joined(target.addr)?;
+            let mut raw = session.another()?;
+            raw.send(format!(
+                "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
+                session.target()
+            ))?;
+            raw.drip(&[b'3'; 100], 1, Duration::from_millis(30));
+            raw.response()?.expect(408)?;
+            session.is_over()
+        }),
         Case::new(
             "body-slow-of-nobody",
             slow,

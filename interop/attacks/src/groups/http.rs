@@ -1,7 +1,9 @@
 //! Requests that are wrong in their first line or in their headers, or that are too many at a time.
 
+use std::time::Duration;
+
 use crate::case::Answer::{Code, Each, Last, OneOf, Status};
-use crate::case::{Case, Then, polling, raw};
+use crate::case::{Case, Then, Way, polling, raw};
 use crate::wire::http::{get, post};
 use crate::wire::session::{POLLING, Polling};
 use crate::wire::{Raw, ensure};
@@ -11,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(queries());
     cases.extend(headers());
     cases.extend(sizes());
+    cases.extend(times());
     cases.extend(concurrency());
     cases
 }
@@ -245,8 +248,8 @@ fn queries() -> Vec<Case> {
         raw(
             "query-many",
             "CWE-400",
-            "3,000 parameters",
-            query(&format!("EIO=4&transport=polling{}", "&a=b".repeat(3_000))),
+            "1,800 parameters",
+            query(&format!("EIO=4&transport=polling{}", "&a=b".repeat(1_800))),
             Status(200),
         ),
         raw(
@@ -285,6 +288,57 @@ fn headers() -> Vec<Case> {
         raw("header-forwarded", "CWE-348", "forwarding headers of nobody who is trusted",
             with("X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nForwarded: for=127.0.0.1"), Status(200)),
         raw("header-override", "CWE-650", "`X-HTTP-Method-Override` overrides nothing", with("X-HTTP-Method-Override: DELETE"), Status(200)),
+    ]
+}
+
+fn times() -> Vec<Case> {
+    let slow = "CWE-400 (slow headers)";
+    vec![
+        Case::new(
+            "head-never",
+            slow,
+            "half of a head, and then nothing",
+            "closed after `header_timeout`",
+            |target| {
+                let mut raw = Raw::connect(target.addr)?;
+                raw.send(&get(POLLING)[..40])?;
+                raw.end().map(|_| ())
+            },
+        )
+        .only(Way::Own),
+        Case::new(
+            "head-nothing",
+            slow,
+            "a connection that says nothing",
+            "closed after `header_timeout`",
+            |target| Raw::connect(target.addr)?.end().map(|_| ()),
+        )
+        .only(Way::Own),
+        Case::new("head-slow", slow, "a head byte by byte", "closed after `header_timeout`", |target| {
+            let mut raw = Raw::connect(target.addr)?;
+            let all = raw.drip(
+                with(&format!("Cookie: {}", "a".repeat(200))).as_bytes(),
+                1,
+                Duration::from_millis(20),
+            );
+            raw.end()?;
+            ensure!(!all, "all of it was taken");
+            Ok(())
+        })
+        .only(Way::Own),
+        Case::new(
+            "head-idle",
+            slow,
+            "a connection that is kept, and says nothing more",
+            "closed after `keep_alive_timeout`",
+            |target| {
+                let mut raw = Raw::connect(target.addr)?;
+                raw.send(get("/socket.io/?transport=none"))?;
+                raw.response()?.expect(400)?;
+                raw.end().map(|_| ())
+            },
+        )
+        .only(Way::Own),
     ]
 }
 

@@ -26,12 +26,16 @@ pub(crate) struct Group {
 
 /// What the server's metrics call it afterwards.
 const COUNTED: &[(&str, Limit)] = &[
+    ("address-connections", Limit::ConnectionsPerAddress),
+    ("address-sessions", Limit::ConnectionsPerAddress),
     ("arguments-10001", Limit::Arguments),
     ("attachments-11", Limit::Attachments),
     ("attachments-never", Limit::AttachmentTime),
     ("auth-large", Limit::Auth),
     ("body-chunked-too-large", Limit::Payload),
     ("body-declared-too-large", Limit::Payload),
+    ("body-never", Limit::BodyTime),
+    ("body-slow", Limit::BodyTime),
     ("body-too-large", Limit::Payload),
     ("bomb-text", Limit::Payload),
     ("events-wait", Limit::PendingEvents),
@@ -40,6 +44,11 @@ const COUNTED: &[(&str, Limit)] = &[
     ("fragments-over", Limit::Payload),
     ("frame-length-claimed", Limit::Payload),
     ("half-way", Limit::UpgradeTime),
+    ("handshakes-in-a-second", Limit::HandshakeRate),
+    ("head-idle", Limit::IdleTime),
+    ("head-never", Limit::HeaderTime),
+    ("head-nothing", Limit::HeaderTime),
+    ("head-slow", Limit::HeaderTime),
     ("handshakes-abandoned", Limit::ConnectTime),
     ("heartbeat-silent-polling", Limit::PongTime),
     ("heartbeat-silent-websocket", Limit::PongTime),

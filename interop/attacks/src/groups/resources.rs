@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::case::{Case, Setup, soon};
+use crate::case::{Case, Setup, Way, soon};
 use crate::target::Target;
 use crate::wire::http::get;
 use crate::wire::session::{POLLING, Polling};
@@ -14,6 +14,7 @@ const RULE: &str = "CWE-400";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = connections();
+    cases.extend(tight());
     cases.extend(readers());
     cases.extend(applications());
     cases
@@ -169,6 +170,76 @@ fn connections() -> Vec<Case> {
                 Ok(())
             },
         ),
+    ]
+}
+
+/// Where few clients of one address are let in, and few in a second.
+fn tight() -> Vec<Case> {
+    let tight = |case: Case| case.on(Setup::Tight);
+    vec![
+        tight(Case::new(
+            "address-sessions",
+            "`max_connections_per_address`",
+            "40 sessions of one address, of which 30 are allowed",
+            "429 beyond",
+            |target| {
+                let mut raw = Raw::connect(target.addr)?;
+                let mut refused = 0;
+                for _ in 0..40 {
+                    raw.send(get(POLLING))?;
+                    let status = raw.response()?.status;
+                    ensure!(matches!(status, 200 | 429), "{status}");
+                    refused += usize::from(status == 429);
+                }
+                ensure!(refused >= 10, "{refused} were refused");
+                drop(raw);
+                soon("the sessions to go", || Ok(target.state()?.sessions <= 2))
+            },
+        )),
+        tight(
+            Case::new(
+                "address-connections",
+                "`max_connections_per_address`",
+                "60 connections of one address",
+                "those beyond 30 are closed at once",
+                |target| {
+                    let mut all = (0..60).map(|_| Raw::connect(target.addr)).collect::<Outcome<Vec<_>>>()?;
+                    let open = all
+                        .iter_mut()
+                        .filter_map(|raw| raw.stays_open(Duration::from_millis(5)).then_some(()))
+                        .count();
+                    ensure!(open <= 30, "{open} are open");
+                    Ok(())
+                },
+            )
+            .only(Way::Own),
+        ),
+        tight(Case::new(
+            "handshakes-in-a-second",
+            "`handshake_rate`",
+            "as many handshakes as it can make",
+            "429, with `Retry-After`",
+            |target| {
+                let mut refused = None;
+                for _ in 0..2_000 {
+                    let mut raw = Raw::connect(target.addr)?;
+                    raw.send(get(POLLING))?;
+                    let answer = raw.response()?;
+                    if answer.status == 429 {
+                        refused = Some(answer);
+                        break;
+                    }
+                    let open = answer.expect(200)?.text();
+                    let id = open.split('"').nth(3).unwrap_or_default().to_owned();
+                    raw.send(crate::wire::http::post(&format!("{POLLING}&sid={id}"), "1"))?;
+                    raw.response()?.expect(200)?;
+                }
+                let Some(answer) = refused else { crate::wire::fail!("none was refused") };
+                ensure!(answer.header("retry-after").is_some(), "when to come again is not said");
+                std::thread::sleep(Duration::from_millis(1_200));
+                Ok(())
+            },
+        )),
     ]
 }
 
