@@ -36,9 +36,9 @@ const all = [...idle, ...deaf];
 while (!all.every((socket) => socket.connected)) await pause(10);
 while (!idle.every((socket, i) => socket.io.engine.transport.name === (i % 3 === 1 ? "polling" : "websocket"))) await pause(10);
 for (const socket of deaf) {
-  // More than the kernels on both sides hold, and less than the server's queue.
+  // More than the kernels on both sides hold, and less than half of the server's queue: beyond that it is `write_timeout` that counts.
   socket.io.engine.transport.ws._socket.pause();
-  socket.emit("flood", 100, 100_000);
+  socket.emit("flood", 60, 100_000);
 }
 await Promise.all(repeat(POLLERS, poller));
 await pause(300);
