@@ -9,6 +9,7 @@
 #   ./test.sh frameworks  the examples for other web frameworks, which have many dependencies
 #   ./test.sh deny        licences, sources and advisories of the dependencies
 #   ./test.sh attacks     a server under attack, over raw sockets; ATTACKS_ROUNDS=10 for ten times as many
+#   ./test.sh autobahn    the cases of the Autobahn test suite for WebSockets (AUTOBAHN=all: also the large ones, half an hour)
 #   ./test.sh interop     real clients, proxies and a browser (Debian packages, npm, pip)
 #   ./test.sh faults      servers that are killed, stopped, cut off …, under real clients (FAULTS_LONG=1: more rounds)
 #   ./test.sh soak        mixed load with random faults for a minute (SOAK_SECONDS): does anything grow or get lost
@@ -85,6 +86,10 @@ attacks() {
     step cargo run --quiet --profile attacks -p wirebird-attacks -- --quiet --rounds "${ATTACKS_ROUNDS:-1}"
 }
 
+autobahn() {
+    step interop/autobahn/run.sh
+}
+
 interop() {
     step interop/run.sh
 }
@@ -97,12 +102,12 @@ soak() {
     step interop/soak/run.sh
 }
 
-if [[ $# -eq 0 ]]; then set -- rust fuzz model instructions frameworks deny attacks interop faults soak; fi
+if [[ $# -eq 0 ]]; then set -- rust fuzz model instructions frameworks deny attacks autobahn interop faults soak; fi
 for part in "$@"; do
     case $part in
-    rust | fuzz | model | instructions | frameworks | deny | attacks | interop | faults | soak) "$part" ;;
+    rust | fuzz | model | instructions | frameworks | deny | attacks | autobahn | interop | faults | soak) "$part" ;;
     *)
-        echo "usage: ./test.sh [rust] [fuzz] [model] [instructions] [frameworks] [deny] [attacks] [interop] [faults] [soak]" >&2
+        echo "usage: ./test.sh [rust] [fuzz] [model] [instructions] [frameworks] [deny] [attacks] [autobahn] [interop] [faults] [soak]" >&2
         exit 2
         ;;
     esac

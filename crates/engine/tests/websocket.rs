@@ -103,6 +103,26 @@ async fn a_close_frame_is_answered() {
     assert_eq!(server.engine.session_count(), 0);
 }
 
+/// F-PRO-04: what a client sent before the end is answered, though all of it comes at once.
+#[tokio::test]
+async fn messages_before_the_end_are_answered() {
+    let server = TestServer::echo(Default::default()).await;
+    for (last, code) in [
+        (frame(true, 8, Some([1, 2, 3, 4]), &1000u16.to_be_bytes()), 1000),
+        (frame(true, 3, Some([1, 2, 3, 4]), b"reserved"), 1002),
+        (frame(true, 1, Some([1, 2, 3, 4]), b"4\xff"), 1007),
+    ] {
+        let (mut ws, _) = Ws::open(server.addr).await;
+        let mut burst = text_frame("4first");
+        burst.extend(text_frame("4second"));
+        burst.extend(last);
+        ws.raw(&burst).await;
+        assert_eq!(ws.text().await, "4first");
+        assert_eq!(ws.text().await, "4second");
+        assert_eq!(ws.closed().await, WsClosed::Code(Some(code)));
+    }
+}
+
 /// A client that just goes away has closed its transport.
 #[tokio::test]
 async fn a_lost_connection_is_a_transport_close() {

@@ -203,6 +203,7 @@ impl<S: Stream> Connection<S> {
                         log_too_large(&self.session.engine(), "websocket");
                     }
                     if self.role == Role::Session {
+                        answered(&self.session, &mut self.io, cx);
                         self.session.close_with_code(CloseReason::TransportError, code);
                     }
                     match error {
@@ -216,7 +217,7 @@ impl<S: Stream> Connection<S> {
             at += decoded.consumed;
             let Some(event) = decoded.event else { break };
             let ended = match self.role {
-                Role::Session => receive(&self.session, event),
+                Role::Session => receive(&self.session, &mut self.io, cx, event),
                 Role::Candidate => {
                     let (role, ended) = candidate(&self.session, &self.transport, &mut self.io, cx, event);
                     self.role = role;
@@ -239,7 +240,21 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-fn receive(session: &Arc<Session>, event: Event<'_>) -> Option<End> {
+/// Writes what the messages before the end have made the server send, as much as goes: the end drops the rest.
+#[cold]
+fn answered<S: Stream>(session: &Session, io: &mut S, cx: &mut Context<'_>) {
+    session.uncork();
+    // What fails here fails again when the connection is closed.
+    let _ = io.poll_drain(cx, session);
+    session.cork();
+}
+
+fn receive<S: Stream>(
+    session: &Arc<Session>,
+    io: &mut S,
+    cx: &mut Context<'_>,
+    event: Event<'_>,
+) -> Option<End> {
     match event {
         Event::Text(text) => match text.strip_prefix('4') {
             Some(message) => session.receive(Packet::Text(ByteString::from(message))),
@@ -252,6 +267,7 @@ fn receive(session: &Arc<Session>, event: Event<'_>) -> Option<End> {
         Event::Ping(payload) => session.send_control(&pong_frame(&payload)),
         Event::Close(frame) => {
             let code = frame.map(|(code, _)| code);
+            answered(session, io, cx);
             session.close(CloseReason::TransportClose);
             return Some(End::Close(code));
         }
