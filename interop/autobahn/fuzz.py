@@ -49,7 +49,9 @@ class View:
         self.protocol.sendFrame(opcode, front + payload, mask=mask and raw(mask), **rest)
 
     def sendMessage(self, payload, isBinary=False, **rest):
-        self.protocol.sendMessage(self.front(not isBinary) + raw(payload), isBinary, **rest)
+        # A case that was given up may still get an answer and go on.
+        if self.protocol.state == self.protocol.STATE_OPEN:
+            self.protocol.sendMessage(self.front(not isBinary) + raw(payload), isBinary, **rest)
 
     def beginMessage(self, isBinary=False, **rest):
         self.__dict__["starts"] = self.framed and not isBinary
@@ -130,7 +132,8 @@ class Fuzzer(WebSocketClientProtocol):
         self.later(delay, self._fail_connection)
 
     def closeAfter(self, delay):
-        self.later(delay, self.sendClose)
+        # Long delays are time limits of cases that are about much data.
+        self.later(delay if delay < 10 else delay * 10, self.sendClose)
 
 
 class Run:
