@@ -381,6 +381,33 @@ pub struct SendQueue {
     pub overflow: Overflow,
 }
 
+impl SendQueue {
+    /// The same with another limit of packets.
+    #[must_use]
+    pub fn packets(self, max_packets: usize) -> Self {
+        Self { max_packets, ..self }
+    }
+
+    /// The same with another limit of bytes.
+    #[must_use]
+    pub fn bytes(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
+    }
+
+    /// The same with another policy.
+    ///
+    /// ```
+    /// use wirebird_engine::{Overflow, SendQueue};
+    ///
+    /// let queue = SendQueue::default().bytes(1 << 20).overflow(Overflow::DropVolatile);
+    /// assert_eq!(queue.max_bytes, 1 << 20);
+    /// ```
+    #[must_use]
+    pub fn overflow(self, overflow: Overflow) -> Self {
+        Self { overflow, ..self }
+    }
+}
+
 impl Default for SendQueue {
     fn default() -> Self {
         Self { max_packets: 8192, max_bytes: 16 << 20, overflow: Overflow::default() }

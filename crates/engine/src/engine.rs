@@ -27,7 +27,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::queue::Item;
 use crate::reason::CloseReason;
 use crate::refusal::{Cause, Refusal};
-use crate::session::{Link, Session};
+use crate::session::{Link, Session, Slowness};
 use crate::timer::{Closed, Expire, Millis, Timers};
 use crate::transport::{Transport, TransportKind};
 
@@ -56,6 +56,12 @@ pub trait Handler: Send + Sync + 'static {
     /// A request was refused.
     fn refused(&self, refusal: &Refusal<'_>) {
         let _ = refusal;
+    }
+
+    /// A client reads too slowly. `queued` is what waits, or has waited, for it: packets and bytes. Called where code of the
+    /// application may run; the end of the session is told after that.
+    fn slow(&self, session: &Arc<Session>, slowness: Slowness, queued: (usize, usize)) {
+        let _ = (session, slowness, queued);
     }
 
     /// A client has run into a limit; `session` is its session if it has one yet. What becomes of it, the session, or the
@@ -198,6 +204,11 @@ impl Engine {
     /// How many messages were dropped or refused because a client reads too slowly, volatile ones included.
     pub fn dropped_messages(&self) -> u64 {
         self.shared.counters.dropped_messages()
+    }
+
+    /// Counts a message in whose place a newer one goes out, for the layer above, where it keeps messages itself.
+    pub fn count_conflated(&self) {
+        self.shared.counters.conflated();
     }
 
     /// What has been counted so far.

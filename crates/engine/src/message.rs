@@ -48,6 +48,8 @@ struct Frames {
     v3: OnceLock<Outgoing>,
     /// Whether it goes out as it is, whatever was agreed on with the client.
     uncompressed: bool,
+    /// Those with the same key replace it while it waits.
+    key: Option<Arc<str>>,
     deflated: Deflated,
 }
 
@@ -122,6 +124,21 @@ impl Outgoing {
             frames.uncompressed = true;
         }
         self
+    }
+
+    /// The same message, replaced while it waits for a client by a newer one with the same key, which then goes out in its
+    /// own place. To be called before it is cloned: what has been cloned stays as it is.
+    #[must_use]
+    pub fn conflated(mut self, key: Arc<str>) -> Self {
+        if let Some(frames) = Arc::get_mut(&mut self.0) {
+            frames.key = Some(key);
+        }
+        self
+    }
+
+    /// The key under which newer messages replace it.
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
     }
 
     /// Whether it may be compressed.

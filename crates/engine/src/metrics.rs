@@ -44,6 +44,7 @@ pub(crate) struct Counters {
     gone: Each<KINDS>,
     closed: Each<REASONS>,
     dropped: AtomicU64,
+    conflated: AtomicU64,
     /// By name of the cause. Refusing takes far longer than this lock.
     refused: Mutex<BTreeMap<&'static str, Refused>>,
 }
@@ -91,6 +92,11 @@ impl Counters {
         }
     }
 
+    /// A newer message has taken the place of another.
+    pub(crate) fn conflated(&self) {
+        self.conflated.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn dropped_messages(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -111,6 +117,7 @@ impl Counters {
             opened: self.opened.get(),
             limits: self.limits.get(),
             dropped: self.dropped_messages(),
+            conflated: self.conflated.load(Ordering::Relaxed),
             refused: self.refused.lock().values().copied().collect(),
         }
     }
@@ -126,6 +133,7 @@ pub struct Metrics {
     gone: [u64; KINDS],
     closed: [u64; REASONS],
     dropped: u64,
+    conflated: u64,
     refused: Vec<Refused>,
 }
 
@@ -166,6 +174,11 @@ impl Metrics {
     /// Messages that were dropped or refused because a client reads too slowly, volatile ones included.
     pub fn dropped_messages(&self) -> u64 {
         self.dropped
+    }
+
+    /// Messages in whose place a newer one with the same key went out: see [`Outgoing::conflated`](crate::Outgoing::conflated).
+    pub fn conflated_messages(&self) -> u64 {
+        self.conflated
     }
 
     /// The requests that were refused, by cause; causes that there was none of are left out.

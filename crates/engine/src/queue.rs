@@ -3,8 +3,10 @@
 mod compressed;
 mod items;
 mod payload;
+mod share;
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -13,6 +15,9 @@ use crate::message::Outgoing;
 pub(crate) use compressed::Compressed;
 use items::Items;
 pub(crate) use payload::Payload;
+pub use share::Share;
+use share::Shares;
+pub(crate) use share::{Kind, Terms};
 
 /// Slices that one vectored write takes at most.
 const MAX_SLICES: usize = 64;
@@ -29,7 +34,7 @@ const PONG_FRAME: &[u8] = b"\x81\x013";
 pub(crate) enum Item {
     Message {
         message: Outgoing,
-        volatile: bool,
+        terms: Terms,
     },
     Compressed(Box<Compressed>),
     Ping,
@@ -69,6 +74,10 @@ pub(crate) struct Queue {
     packets: usize,
     /// How much of the first item has been written.
     offset: usize,
+    /// How many wait that newer ones may replace.
+    replaceable: usize,
+    /// What the shares have taken; `None` while that is nothing.
+    shares: Option<Box<Shares>>,
 }
 
 impl Item {
@@ -100,11 +109,28 @@ impl Item {
         }
     }
 
-    fn is_volatile(&self) -> bool {
+    fn terms(&self) -> Option<&Terms> {
         match self {
-            Self::Message { volatile, .. } => *volatile,
-            Self::Compressed(message) => message.is_volatile(),
-            _ => false,
+            Self::Message { terms, .. } => Some(terms),
+            Self::Compressed(message) => Some(message.terms()),
+            _ => None,
+        }
+    }
+
+    fn is(&self, kind: Kind) -> bool {
+        self.terms().is_some_and(|terms| terms.kind == kind)
+    }
+
+    fn share(&self) -> Option<&Arc<Share>> {
+        self.terms()?.share.as_ref()
+    }
+
+    /// The key under which a newer message replaces it.
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Message { message, .. } => message.key(),
+            Self::Compressed(message) => message.key(),
+            _ => None,
         }
     }
 }
@@ -135,30 +161,91 @@ impl Queue {
     }
 
     /// Makes room for a message if the limits allow; returns how many volatile messages had to go.
-    pub(crate) fn make_room(&mut self, message: &Outgoing, limits: &SendQueue) -> Result<usize, Full> {
+    pub(crate) fn make_room(
+        &mut self,
+        message: &Outgoing,
+        share: Option<&Arc<Share>>,
+        limits: &SendQueue,
+    ) -> Result<usize, Full> {
+        if share.is_none() && !self.is_full(message, limits) {
+            return Ok(0);
+        }
+        self.make_room_by_policy(message, share, limits)
+    }
+
+    #[cold]
+    fn make_room_by_policy(
+        &mut self,
+        message: &Outgoing,
+        share: Option<&Arc<Share>>,
+        limits: &SendQueue,
+    ) -> Result<usize, Full> {
+        let policy = share.map_or(limits.overflow, |share| share.limits().overflow);
         let mut dropped = 0;
-        if self.is_full(message, limits) {
-            match limits.overflow {
+        loop {
+            // Where a share is full it is only what is in it that can make room.
+            let own = share.filter(|share| self.is_share_full(message, share));
+            if own.is_none() && !self.is_full(message, limits) {
+                return Ok(dropped);
+            }
+            match policy {
                 Overflow::Close => return Err(Full::Close),
                 Overflow::Refuse => return Err(Full::Refuse),
-                Overflow::DropVolatile => {
-                    while self.is_full(message, limits) {
-                        if !self.drop_oldest_volatile() {
-                            return Err(Full::Close);
-                        }
-                        dropped += 1;
-                    }
-                }
+                Overflow::DropVolatile if self.drop_oldest_volatile(own) => dropped += 1,
+                Overflow::DropVolatile => return Err(Full::Close),
             }
         }
-        Ok(dropped)
+    }
+
+    /// Takes an older message with this key out, if one waits that has not begun to go out, and says where it was.
+    #[cold]
+    pub(crate) fn take_older(&mut self, key: &str) -> Option<(usize, Item)> {
+        if self.replaceable == 0 {
+            return None;
+        }
+        let begun = usize::from(self.offset > 0);
+        let same = |item: &Item| item.is(Kind::Replaceable) && item.key() == Some(key);
+        let at = self.items.rposition(same).filter(|at| *at >= begun)?;
+        Some((at, self.take(at)?))
+    }
+
+    /// Puts an item back to where it was.
+    #[cold]
+    pub(crate) fn put_back(&mut self, at: usize, item: Item) {
+        self.bytes += item.wire_len();
+        self.packets += item.packets();
+        self.count_terms(&item);
+        self.items.insert(at, item);
     }
 
     /// Adds an item, whatever the limits.
     pub(crate) fn push(&mut self, item: Item) {
         self.bytes += item.wire_len();
         self.packets += item.packets();
+        if let Item::Message { terms: Terms { kind: Kind::Kept | Kind::Volatile, share: None }, .. } = &item {
+            return self.items.push_back(item);
+        }
+        self.count_terms(&item);
         self.items.push_back(item);
+    }
+
+    #[cold]
+    fn count_terms(&mut self, item: &Item) {
+        self.replaceable += usize::from(item.is(Kind::Replaceable));
+        if let Some(share) = item.share() {
+            self.shares.get_or_insert_default().add(share, item.packets(), item.wire_len());
+        }
+    }
+
+    #[cold]
+    fn uncount_terms(&mut self, item: &Item) {
+        self.replaceable -= usize::from(item.is(Kind::Replaceable));
+        if let (Some(share), Some(shares)) = (item.share(), &mut self.shares) {
+            shares.remove(share, item.packets(), item.wire_len());
+            if shares.is_empty() {
+                self.shares = None;
+            }
+        }
     }
 
     /// Adds a ping before everything but OPEN that has not begun to go out: it must not wait behind what a slow client
@@ -213,14 +300,47 @@ impl Queue {
                 || self.bytes + message.wire_len() > limits.max_bytes)
     }
 
-    fn drop_oldest_volatile(&mut self) -> bool {
+    /// Whether a message is more than its share may take.
+    fn is_share_full(&self, message: &Outgoing, share: &Arc<Share>) -> bool {
+        let Some(shares) = &self.shares else { return false };
+        let ((packets, bytes), limits) = (shares.of(share), share.limits());
+        packets > 0
+            && (packets + message.packets() > limits.max_packets
+                || bytes + message.wire_len() > limits.max_bytes)
+    }
+
+    /// Whether a message does not fit, as things are.
+    pub(crate) fn has_no_room(
+        &self,
+        message: &Outgoing,
+        share: Option<&Arc<Share>>,
+        limits: &SendQueue,
+    ) -> bool {
+        self.is_full(message, limits) || share.is_some_and(|share| self.is_share_full(message, share))
+    }
+
+    /// Whether less than half of what is allowed to a share waits.
+    pub(crate) fn has_room_of(&self, share: &Arc<Share>) -> bool {
+        let (packets, bytes) = self.shares.as_ref().map_or((0, 0), |shares| shares.of(share));
+        packets <= share.limits().max_packets / 2 && bytes <= share.limits().max_bytes / 2
+    }
+
+    fn drop_oldest_volatile(&mut self, share: Option<&Arc<Share>>) -> bool {
+        let belongs = |item: &Item| match (share, item.share()) {
+            (Some(share), other) => other.is_some_and(|other| Arc::ptr_eq(share, other)),
+            (None, _) => true,
+        };
         // The first item may be half written; it stays.
         let begun = usize::from(self.offset > 0);
-        let found =
-            self.items.iter().enumerate().skip(begun).find(|(_, item)| item.is_volatile()).map(|(at, _)| at);
-        let Some(item) = found.and_then(|at| self.items.remove(at)) else { return false };
+        let goes = |item: &Item| item.is(Kind::Volatile) && belongs(item);
+        let found = self.items.iter().skip(begun).position(goes);
+        found.and_then(|at| self.take(begun + at)).is_some()
+    }
+
+    fn take(&mut self, at: usize) -> Option<Item> {
+        let item = self.items.remove(at)?;
         self.uncount(&item);
-        true
+        Some(item)
     }
 
     /// What waits, as slices for a vectored write.
@@ -292,11 +412,7 @@ impl Queue {
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     let lead = lead.concat();
-                    frames.push(if is_text {
-                        Frame::Text(String::from_utf8_lossy(&lead).into_owned().into())
-                    } else {
-                        Frame::Binary(lead.into())
-                    });
+                    frames.push(if is_text { Frame::Text(text(lead)) } else { Frame::Binary(lead.into()) });
                     frames.extend(
                         message.attachments().map(|a| Frame::Binary(bytes::Bytes::copy_from_slice(a))),
                     );
@@ -365,6 +481,17 @@ impl Queue {
     fn uncount(&mut self, item: &Item) {
         self.bytes -= item.wire_len();
         self.packets -= item.packets();
+        if self.replaceable > 0 || self.shares.is_some() {
+            self.uncount_terms(item);
+        }
+    }
+}
+
+/// Text that was put into a message as text.
+fn text(bytes: Vec<u8>) -> bytestring::ByteString {
+    match String::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned().into(),
     }
 }
 
@@ -389,8 +516,9 @@ mod tests {
             volatile: bool,
             limits: &SendQueue,
         ) -> Result<usize, Full> {
-            let dropped = self.make_room(&message, limits)?;
-            self.push(Item::Message { message, volatile });
+            let dropped = self.make_room(&message, None, limits)?;
+            let kind = if volatile { Kind::Volatile } else { Kind::Kept };
+            self.push(Item::Message { message, terms: Terms { kind, share: None } });
             Ok(dropped)
         }
     }
@@ -494,5 +622,62 @@ mod tests {
         let drop_volatile = limits(2, Overflow::DropVolatile);
         assert_eq!(queue.push_message(message("c"), false, &drop_volatile), Ok(1));
         assert_eq!(queue.push_message(message("d"), false, &drop_volatile), Err(Full::Close));
+    }
+    fn replaceable(key: &str, text: &str, share: Option<&Arc<Share>>) -> Item {
+        let message = message(text).conflated(key.into());
+        Item::Message { message, terms: Terms { kind: Kind::Replaceable, share: share.cloned() } }
+    }
+
+    fn texts(queue: &Queue) -> Vec<String> {
+        let texts =
+            queue.items.iter().map(|item| String::from_utf8_lossy(&item.wire().concat()[2..]).into_owned());
+        texts.collect()
+    }
+
+    #[test]
+    fn an_older_message_with_the_key_is_taken_out_and_can_be_put_back() {
+        let mut queue = Queue::default();
+        let share = Share::new(SendQueue::default());
+        for (key, text) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            queue.push(replaceable(key, text, Some(&share)));
+        }
+        let before = (queue.len(), texts(&queue));
+        for (key, index) in [("a", 0), ("b", 1), ("c", 2)] {
+            let (at, older) = queue.take_older(key).unwrap();
+            assert_eq!(at, index);
+            assert_eq!(queue.len().0, 2);
+            assert_eq!(queue.shares.as_ref().unwrap().of(&share).0, 2);
+            queue.put_back(at, older);
+            assert_eq!((queue.len(), texts(&queue)), before);
+        }
+        assert!(queue.take_older("d").is_none());
+        while queue.pop().is_some() {}
+        assert_eq!((queue.replaceable, queue.len()), (0, (0, 0)));
+        assert!(queue.shares.is_none(), "nothing is kept for shares that have nothing");
+    }
+
+    #[test]
+    fn what_has_begun_to_go_out_is_not_replaced() {
+        let mut queue = Queue::default();
+        queue.push(replaceable("a", "1", None));
+        queue.advance(1);
+        assert!(queue.take_older("a").is_none());
+        queue.push(replaceable("a", "2", None));
+        assert_eq!(queue.take_older("a").unwrap().0, 1);
+        assert_eq!(texts(&queue), ["41"]);
+    }
+
+    #[test]
+    fn what_is_half_written_is_all_that_is_kept() {
+        let mut queue = Queue::default();
+        queue.push(replaceable("a", "1", None));
+        queue.push(replaceable("b", "2", None));
+        queue.keep_begun();
+        assert!(queue.is_empty());
+        queue.push(replaceable("a", "1", None));
+        queue.push(replaceable("b", "2", None));
+        queue.advance(1);
+        queue.keep_begun();
+        assert_eq!((texts(&queue), queue.unsent()), (vec!["41".to_owned()], 3));
     }
 }

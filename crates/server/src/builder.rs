@@ -21,6 +21,7 @@ use crate::options::{Accept, Concurrency, Options};
 use crate::parser::Parser;
 use crate::recovery::Recovery;
 use crate::server::Server;
+use crate::slow::SlowConsumer;
 
 /// Makes a [`Server`]. Every option has a default; where Node's server has one, it is the same.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -379,6 +380,27 @@ impl Builder {
     /// 16 MiB, and such a client is closed.
     pub fn send_queue(mut self, limits: SendQueue) -> Self {
         self.engine.send_queue = limits;
+        self
+    }
+
+    /// Is called when a client reads too slowly: when messages for it begin to be dropped or refused, and when it is closed
+    /// for it, by its full queue or by the [`write_timeout`](Self::write_timeout). Its disconnect handlers run after that.
+    /// Called without locks, and not by whoever sends; it must not block.
+    ///
+    /// ```
+    /// let io = wirebird::Server::builder()
+    ///     .on_slow_consumer(|slow| {
+    ///         for socket in slow.sockets() {
+    ///             eprintln!("{} is slow ({:?}): {} bytes wait", socket.id(), slow.slowness, slow.bytes);
+    ///         }
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn on_slow_consumer<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&SlowConsumer<'_>) + Send + Sync + 'static,
+    {
+        self.options.on_slow_consumer = Some(Arc::new(hook));
         self
     }
 

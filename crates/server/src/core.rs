@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
     CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Limit, Message, Millis, Outgoing,
-    RandomIds, Refusal, Session, WeakEngine,
+    RandomIds, Refusal, Session, Slowness, WeakEngine,
 };
 
 use crate::adapter::{Adapter, Operation};
@@ -36,6 +36,7 @@ use crate::recovery::Recoveries;
 use crate::rooms::Rooms;
 use crate::router::Router;
 use crate::shard::Shards;
+use crate::slow::SlowConsumer;
 use crate::socket::{Socket, SocketInner};
 use crate::tasks::Tasks;
 
@@ -348,7 +349,8 @@ impl Core {
         self.stopped.load(Ordering::Acquire)
     }
 
-    pub(crate) fn sockets_of(&self, session: &Session) -> Vec<Socket> {
+    /// The sockets of a client in all namespaces.
+    pub(crate) fn sockets_in(session: &Session) -> Vec<Socket> {
         let client = Self::client(session);
         client.map(|client| client.sockets().into_iter().map(Socket).collect()).unwrap_or_default()
     }
@@ -417,6 +419,12 @@ impl Handler for Core {
         }
         if let Some(hook) = &self.options.on_connection_error {
             guard("on_connection_error", || hook(refusal));
+        }
+    }
+
+    fn slow(&self, session: &Arc<Session>, slowness: Slowness, (packets, bytes): (usize, usize)) {
+        if let Some(hook) = &self.options.on_slow_consumer {
+            guard("on_slow_consumer", || hook(&SlowConsumer { session, slowness, packets, bytes }));
         }
     }
 

@@ -347,6 +347,8 @@ pub enum EmitError {
     Parser(Error),
     /// The client's queue is full and the policy is to refuse.
     Full,
+    /// Events that [may be replaced](crate::Operator::conflate) have no acknowledgements.
+    Conflated,
 }
 
 impl From<DecodeError> for EmitError {
@@ -363,6 +365,9 @@ impl fmt::Display for EmitError {
             Self::Packet(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Parser(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Full => f.write_str("the client's send queue is full"),
+            Self::Conflated => {
+                f.write_str("events with acknowledgements cannot be conflated: each has an answer of its own")
+            }
         }
     }
 }

@@ -91,6 +91,7 @@
 //! | serve static files (cargo feature `static-files`) | `Builder::static_files`, `StaticFiles` |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | watch it: sessions, sockets, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Observer`] |
+//! | send only the newest value to slow clients; limit what waits for them, and know of them | [`Operator::conflate`], [`Builder::send_queue`], [`Namespace::send_queue`], [`Builder::on_slow_consumer`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | let JavaScript clients 1.x and 2.x in, or pages that poll by script tags | [`Builder::allow_eio3`], [`Builder::jsonp`] |
@@ -163,6 +164,7 @@ mod server;
 mod server_events;
 mod settings;
 mod shard;
+mod slow;
 mod snapshot;
 mod socket;
 #[cfg(feature = "static-files")]
@@ -199,6 +201,7 @@ pub use room::{IntoRooms, Room};
 pub use server::{AnyNamespace, Server};
 pub use server_events::{ServerEvent, ServerEventHandler};
 pub use settings::{Configured, EventHandlerExt};
+pub use slow::SlowConsumer;
 pub use snapshot::{HandshakeInfo, SocketSnapshot};
 pub use socket::{AckHandle, SessionGuard, Socket, SocketSession};
 #[cfg(feature = "static-files")]
@@ -333,7 +336,7 @@ pub use wirebird_engine as engine;
 pub use wirebird_engine::http::ClientFiles;
 pub use wirebird_engine::{
     ConfigError, Cookie, CookieValue, Cors, Deflate, Handshake, Limit, Origins, Overflow, PeerAddr, Refusal,
-    SendQueue, TransportKind, Transports, TrustedProxies,
+    SendQueue, Slowness, TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
 pub use wirebird_proto::value::{ArgsError, ArgsErrorCause, Date, Map, Value};

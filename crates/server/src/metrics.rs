@@ -91,6 +91,12 @@ impl Metrics {
         self.engine.dropped_messages()
     }
 
+    /// Messages in whose place a newer one went out, because the client had not taken them yet:
+    /// [`Operator::conflate`](crate::Operator::conflate).
+    pub fn conflated_messages(&self) -> u64 {
+        self.engine.conflated_messages()
+    }
+
     /// The requests that were refused, by cause; causes that there was none of are left out.
     pub fn refused(&self) -> &[Refused] {
         self.engine.refused()
@@ -163,6 +169,8 @@ impl Metrics {
         text.sample("wirebird_pending_bytes", &[], self.pending_bytes);
         text.counter("wirebird_dropped_messages", "Messages dropped because a client reads too slowly.");
         text.sample("wirebird_dropped_messages_total", &[], self.dropped_messages());
+        text.counter("wirebird_conflated_messages", "Messages in whose place a newer one went out.");
+        text.sample("wirebird_conflated_messages_total", &[], self.conflated_messages());
         text.counter(
             "wirebird_refused_requests",
             "Requests that were refused, by status, Engine.IO code and cause.",

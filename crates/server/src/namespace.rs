@@ -1,7 +1,7 @@
 //! Namespaces: handlers, sockets and rooms under one name.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use bytestring::ByteString;
 use dashmap::DashMap;
 use serde::Serialize;
+use wirebird_engine::{SendQueue, Share};
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::ack::BroadcastWithAck;
@@ -44,6 +45,9 @@ pub(crate) struct NamespaceInner {
     parent: OnceLock<Arc<Parent>>,
     /// What other servers' events are handled by.
     pub(crate) server_events: ServerEvents,
+    /// What its messages may take of the queue of a client, if the application has said so.
+    share: ArcSwapOption<Share>,
+    shares: AtomicBool,
 }
 
 impl NamespaceInner {
@@ -63,6 +67,8 @@ impl NamespaceInner {
             connected: AtomicUsize::new(0),
             parent: OnceLock::new(),
             server_events: ServerEvents::default(),
+            share: ArcSwapOption::empty(),
+            shares: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +84,7 @@ impl NamespaceInner {
             || !self.handlers.listeners.is_empty()
             || self.concurrency() != inherited
             || !self.server_events.is_empty()
+            || self.has_own_share()
     }
 
     /// A client has come by a pattern; the first one counts. Returns whose it is.
@@ -85,6 +92,9 @@ impl NamespaceInner {
         self.parent.get_or_init(|| {
             let (unset, inherited) = (default.max(), parent.concurrency());
             let _ = self.concurrency.compare_exchange(unset, inherited, Ordering::Relaxed, Ordering::Relaxed);
+            if let Some(share) = parent.share().filter(|_| self.share().is_none()) {
+                self.set_share(share);
+            }
             parent.clone()
         })
     }
@@ -124,6 +134,25 @@ impl NamespaceInner {
         };
         let dispatcher = own.as_deref().unwrap_or(&core.dispatcher);
         guard(what, || call(&**dispatcher));
+    }
+
+    /// What its messages may take of the queue of a client. Asked for each message of each client: most namespaces have
+    /// nothing to say, and that is cheap to see.
+    pub(crate) fn share(&self) -> Option<Arc<Share>> {
+        if self.shares.load(Ordering::Relaxed) { self.share.load_full() } else { None }
+    }
+
+    pub(crate) fn set_share(&self, share: Arc<Share>) {
+        self.share.store(Some(share));
+        self.shares.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has a share that is not the one of its pattern.
+    fn has_own_share(&self) -> bool {
+        match (self.share(), self.parent.get().and_then(|parent| parent.share())) {
+            (Some(own), Some(inherited)) => !Arc::ptr_eq(&own, &inherited),
+            (own, _) => own.is_some(),
+        }
     }
 
     pub(crate) fn concurrency(&self) -> usize {
@@ -347,6 +376,26 @@ impl Namespace {
         self
     }
 
+    /// How much of what waits for one client may be events of this namespace, and what happens when one of them does not
+    /// fit: into that, or into the [queue of the client](crate::Builder::send_queue), which is for all namespaces together.
+    /// Default: as much as there is room for, and what the server does.
+    ///
+    /// ```
+    /// use wirebird::{Overflow, SendQueue, Server};
+    ///
+    /// let io = Server::new();
+    /// // Positions are dropped when they pile up; messages of other namespaces are not.
+    /// io.of("/positions").send_queue(SendQueue::default().packets(100).overflow(Overflow::DropVolatile));
+    /// io.of("/positions").volatile().emit("position", (1, 2)).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// When there is no room for a single packet.
+    pub fn send_queue(&self, limits: SendQueue) -> &Self {
+        self.inner.set_share(share(limits));
+        self
+    }
+
     /// Hands everything of this namespace to a dispatcher instead of handlers.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
         self.inner.dispatcher.store(Some(Arc::new(dispatcher)));
@@ -372,6 +421,11 @@ impl Namespace {
     /// All sockets; events may be dropped for those that cannot take them at once.
     pub fn volatile(&self) -> Operator {
         self.all().volatile()
+    }
+
+    /// All sockets; what still waits for one of them with this key is replaced: see [`Operator::conflate`].
+    pub fn conflate(&self, key: impl AsRef<str>) -> Operator {
+        self.all().conflate(key)
     }
 
     /// All sockets, with or without compression of what is emitted to them: see [`Operator::compress`].
@@ -444,7 +498,7 @@ impl Namespace {
     /// [`Socket::engine_session`].
     pub fn socket_of_session(&self, id: &str) -> Option<Socket> {
         let session = self.core.engine()?.session(id)?;
-        let sockets = self.core.sockets_of(&session);
+        let sockets = Core::sockets_in(&session);
         sockets
             .into_iter()
             .find(|socket| Arc::ptr_eq(&socket.0.namespace, &self.inner) && socket.0.is_listed())
@@ -481,4 +535,10 @@ impl fmt::Debug for Namespace {
             .field("sockets", &self.socket_count())
             .finish()
     }
+}
+
+/// A share with room for something.
+pub(crate) fn share(limits: SendQueue) -> Arc<Share> {
+    assert!(limits.max_packets > 0 && limits.max_bytes > 0, "send_queue needs room for at least one packet");
+    Share::new(limits)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use serde::Serialize;
 use smallvec::SmallVec;
 use tokio::sync::mpsc::UnboundedSender;
@@ -38,6 +39,8 @@ pub struct Operator {
     except: Vec<Room>,
     volatile: bool,
     compress: bool,
+    /// Events replace those that wait with the same key.
+    conflate: Option<ByteString>,
     local: bool,
     /// How long answers are waited for; `None` as the server's options say.
     timeout: Option<Duration>,
@@ -51,6 +54,7 @@ impl Operator {
             except: Vec::new(),
             volatile: false,
             compress: true,
+            conflate: None,
             local: false,
             timeout: None,
         }
@@ -62,6 +66,7 @@ impl Operator {
             except: target.except,
             volatile: target.volatile,
             compress: target.compress,
+            conflate: target.conflate,
             local: true,
             ..Self::new(namespace)
         }
@@ -90,6 +95,23 @@ impl Operator {
     /// is for what is compressed already, such as images.
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = compress;
+        self
+    }
+
+    /// Events replace older ones that were emitted with the same key in this namespace and still wait for a client: those
+    /// are dropped, and the new one goes out last. For values of which only the newest counts, such as prices: a client
+    /// that reads slowly skips some of them and gets the last one, and its queue does not fill up with old ones.
+    ///
+    /// Whatever has begun to go out does so, and the order of all that go out is kept. What was replaced is counted
+    /// ([`Metrics::conflated_messages`](crate::Metrics::conflated_messages)). Events with an acknowledgement cannot be
+    /// replaced: [`Operator::emit_with_ack`] fails with [`EmitError::Conflated`].
+    ///
+    /// ```
+    /// let io = wirebird::Server::new();
+    /// io.to("stocks").conflate("ACME").emit("price", ("ACME", 17.5)).unwrap();
+    /// ```
+    pub fn conflate(mut self, key: impl AsRef<str>) -> Self {
+        self.conflate = Some(key.as_ref().into());
         self
     }
 
@@ -154,12 +176,18 @@ impl Operator {
             let target = self.target();
             self.namespace.core.publish(Operation::Emit { target, event: event.into(), args, ack: None });
         }
-        let encoded = encoded.compress(self.compress);
+        let encoded = encoded.compress(self.compress).conflate(self.conflate_key());
         if let Some(recoveries) = self.namespace.core.recoveries.as_ref().filter(|_| !self.volatile) {
             return recoveries
                 .emit(&self.namespace.core, self.target(), encoded, |message| self.enqueue(message));
         }
         self.broadcast(self.namespace.core.unrecorded(&self.namespace.inner.name, encoded)?)
+    }
+
+    /// What the messages are told apart by, in the queues of clients of all namespaces.
+    fn conflate_key(&self) -> Option<Arc<str>> {
+        let key = self.conflate.as_ref()?;
+        Some([self.name(), "\0", key].concat().into())
     }
 
     /// An event is about to be emitted.
@@ -202,6 +230,7 @@ impl Operator {
             except: self.except.clone(),
             volatile: self.volatile,
             compress: self.compress,
+            conflate: self.conflate.clone(),
         }
     }
 
@@ -281,7 +310,10 @@ impl Operator {
     /// await it for all of them, or take them one by one as a [stream](BroadcastWithAck::stream).
     pub fn emit_with_ack<T>(&self, event: impl AsRef<str>, data: impl Serialize) -> BroadcastWithAck<T> {
         let timeout = self.patience(self.namespace.core.options.ack_timeout);
-        let encoded = Encoded::event(event.as_ref(), &data).map(|encoded| encoded.compress(self.compress));
+        let encoded = match self.conflate {
+            Some(_) => Err(EmitError::Conflated),
+            None => Encoded::event(event.as_ref(), &data).map(|encoded| encoded.compress(self.compress)),
+        };
         BroadcastWithAck::new(self.clone(), encoded, timeout)
     }
 

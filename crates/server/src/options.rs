@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::load::LoadLimit;
 use crate::recovery::Recovery;
+use crate::slow::OnSlowConsumer;
 use wirebird_engine::{ConfigError, Handshake, Millis, Refusal};
 
 pub(crate) struct Options {
@@ -38,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) strict_arguments: bool,
     pub(crate) shards: usize,
     pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
+    pub(crate) on_slow_consumer: Option<Arc<OnSlowConsumer>>,
     #[cfg(feature = "static-files")]
     pub(crate) static_files: Option<crate::StaticFiles>,
     /// What they mean, once they have been checked.
@@ -81,6 +83,7 @@ impl Default for Options {
             recovery: None,
             strict_arguments: false,
             on_connection_error: None,
+            on_slow_consumer: None,
             #[cfg(feature = "static-files")]
             static_files: None,
             #[cfg(feature = "static-files")]

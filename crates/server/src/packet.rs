@@ -26,18 +26,26 @@ pub(crate) struct Encoded {
     pub(crate) attachments: Vec<Bytes>,
     /// Whether it goes out as it is, whatever was agreed on with its clients.
     uncompressed: bool,
+    /// Newer messages with the same key replace it while it waits.
+    key: Option<Arc<str>>,
 }
 
 impl Encoded {
     fn with_capacity(capacity: usize) -> Self {
         // What is put before the arguments is written behind them first.
         let text = TextBuilder::with_room(ROOM, capacity + ROOM);
-        Self { text, attachments: Vec::new(), uncompressed: false }
+        Self { text, attachments: Vec::new(), uncompressed: false, key: None }
     }
 
     /// Whether it may be compressed. It may by default.
     pub(crate) fn compress(mut self, compress: bool) -> Self {
         self.uncompressed = !compress;
+        self
+    }
+
+    /// Under which key newer messages replace it, if they do.
+    pub(crate) fn conflate(mut self, key: Option<Arc<str>>) -> Self {
+        self.key = key;
         self
     }
 
@@ -174,7 +182,7 @@ impl Encoded {
             let (name, args) = self.to_event()?;
             let kind = PacketKind::Event { id, name, args };
             let message = parser::encode(&**parser, &Packet::new(namespace.clone(), kind))?;
-            return Ok(marked(message, self.uncompressed));
+            return Ok(marked(message, self.uncompressed, self.key));
         }
         let kind = if self.attachments.is_empty() { HeaderKind::Event } else { HeaderKind::BinaryEvent };
         Ok(self.frame(kind, namespace, id))
@@ -212,7 +220,7 @@ impl Encoded {
             write_header(out, kind, self.attachments.len(), namespace, id);
             out.push(b'[');
         });
-        marked(self.text.finish(&self.attachments), self.uncompressed)
+        marked(self.text.finish(&self.attachments), self.uncompressed, self.key)
     }
 
     /// As an event that several recipients share, each with an ack id of its own.
@@ -231,8 +239,12 @@ impl Encoded {
     }
 }
 
-fn marked(message: Outgoing, uncompressed: bool) -> Outgoing {
-    if uncompressed { message.uncompressed() } else { message }
+fn marked(message: Outgoing, uncompressed: bool, key: Option<Arc<str>>) -> Outgoing {
+    let message = if uncompressed { message.uncompressed() } else { message };
+    match key {
+        Some(key) => message.conflated(key),
+        None => message,
+    }
 }
 
 /// An event of several recipients whose ack ids differ.
@@ -260,7 +272,7 @@ impl SharedEvent {
                 parser::encode(&**parser, &Packet::new(namespace.clone(), kind))?
             }
         };
-        Ok(marked(message, self.uncompressed))
+        Ok(marked(message, self.uncompressed, None))
     }
 }
 

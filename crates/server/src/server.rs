@@ -176,7 +176,7 @@ impl Server {
     /// The sockets of one connection in all namespaces, by the id of its Engine.IO session.
     pub fn sockets_of_session(&self, id: &str) -> Vec<Socket> {
         let session = self.engine.session(id);
-        session.map(|session| self.root.core.sockets_of(&session)).unwrap_or_default()
+        session.map(|session| Core::sockets_in(&session)).unwrap_or_default()
     }
 
     /// The Engine.IO side: sessions, counters, the clock.

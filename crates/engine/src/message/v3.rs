@@ -37,6 +37,7 @@ impl Outgoing {
                 attachments: tail.attachments_at(frames.head.len()),
                 tail: Some(tail),
                 uncompressed: frames.uncompressed,
+                key: frames.key.clone(),
                 ..Frames::default()
             };
             return frames.into();
@@ -55,6 +56,7 @@ impl Outgoing {
             lead_is_text: frames.lead_is_text,
             attachments,
             uncompressed: frames.uncompressed,
+            key: frames.key.clone(),
             ..Frames::default()
         }
         .into()

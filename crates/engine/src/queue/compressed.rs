@@ -1,6 +1,7 @@
 //! Messages that go out compressed, over WebSockets only. They are kept out of the way of all others (`cold`): what is
 //! looked at for each of those, of which there are many more, must not grow.
 
+use super::Terms;
 use crate::message::Outgoing;
 
 /// A message whose compressed frames go out. Apart from the others, which most are.
@@ -8,7 +9,7 @@ use crate::message::Outgoing;
 pub(crate) struct Compressed {
     form: Form,
     packets: usize,
-    volatile: bool,
+    terms: Terms,
 }
 
 #[derive(Debug)]
@@ -21,12 +22,12 @@ enum Form {
 
 impl Compressed {
     /// Of the frames that were made for a window.
-    pub(crate) fn shared(message: Outgoing, window: u8, volatile: bool) -> Self {
-        Self { packets: message.packets(), form: Form::Shared(message, window), volatile }
+    pub(crate) fn shared(message: Outgoing, window: u8, terms: Terms) -> Self {
+        Self { packets: message.packets(), form: Form::Shared(message, window), terms }
     }
 
-    pub(crate) fn own(frames: Box<[u8]>, packets: usize) -> Self {
-        Self { form: Form::Own(frames), packets, volatile: false }
+    pub(crate) fn own(frames: Box<[u8]>, packets: usize, terms: Terms) -> Self {
+        Self { form: Form::Own(frames), packets, terms }
     }
 
     #[cold]
@@ -47,7 +48,14 @@ impl Compressed {
         self.packets
     }
 
-    pub(super) fn is_volatile(&self) -> bool {
-        self.volatile
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        match &self.form {
+            Form::Shared(message, _) => message.key(),
+            Form::Own(_) => None,
+        }
     }
 }

@@ -35,6 +35,12 @@ impl Items {
         self.first.iter_mut().chain(&mut self.rest)
     }
 
+    /// Where the last item is for which `is` holds.
+    pub(super) fn rposition(&self, is: impl Fn(&Item) -> bool) -> Option<usize> {
+        let rest = self.rest.iter().rposition(&is).map(|at| at + 1);
+        rest.or_else(|| self.first.as_ref().filter(|item| is(item)).map(|_| 0))
+    }
+
     pub(super) fn push_back(&mut self, item: Item) {
         match &self.first {
             Some(_) => self.rest.push_back(item),
@@ -69,6 +75,14 @@ impl Items {
         // An idle session holds no large buffer.
         if self.first.is_none() && self.rest.capacity() > KEPT {
             self.rest = VecDeque::new();
+        }
+    }
+
+    /// Adds an item where it is the one at `at`, which must not be behind the last.
+    pub(super) fn insert(&mut self, at: usize, item: Item) {
+        match at.checked_sub(1) {
+            None => self.push_front(item),
+            Some(at) => self.rest.insert(at.min(self.rest.len()), item),
         }
     }
 

@@ -55,21 +55,9 @@ impl Session {
 
     /// As [`Session::close`], for places where user code must not run: the layer above is told by another task.
     pub(crate) fn close_elsewhere(&self, reason: CloseReason) {
-        if self.begin_close(reason, None, Flush::by(reason)) {
-            self.tell_end_elsewhere(reason);
-        }
-    }
-
-    /// The queue of a client that reads too slowly is full. The client is closed in such a way that it can see why if it
-    /// reads on: the message that is half written is finished, for a short while.
-    pub(super) fn close_slow(&self) {
-        if self.begin_close(CloseReason::SlowConsumer, None, Flush::Begun) {
-            self.tell_end_elsewhere(CloseReason::SlowConsumer);
-        }
-    }
-
-    fn tell_end_elsewhere(&self, reason: CloseReason) {
-        if let Some(me) = self.me.upgrade() {
+        if self.begin_close(reason, None, Flush::by(reason))
+            && let Some(me) = self.me.upgrade()
+        {
             self.shared.offload(move || me.tell_end(reason));
         }
     }
@@ -121,7 +109,7 @@ impl Session {
         true
     }
 
-    fn tell_end(&self, reason: CloseReason) {
+    pub(super) fn tell_end(&self, reason: CloseReason) {
         if reason == CloseReason::PingTimeout {
             self.shared.limit_reached(Limit::PongTime, Some(self));
         }

@@ -6,7 +6,7 @@ use wirebird_proto::websocket::DeflateParams;
 
 use super::{Core, Session};
 use crate::message::Outgoing;
-use crate::queue::{Compressed, Item};
+use crate::queue::{Compressed, Item, Kind, Terms};
 
 /// Stands for a window that is not shared: messages build on each other.
 const OWN: u8 = u8::MAX;
@@ -60,18 +60,20 @@ impl Session {
     /// A message for the queue of a client that is to have it compressed. One that may yet be dropped is none that others
     /// can build on.
     #[cold]
-    pub(super) fn compressed(&self, core: &mut Core, message: Outgoing, volatile: bool, window: u8) -> Item {
+    pub(super) fn compressed(&self, core: &mut Core, message: Outgoing, terms: Terms, window: u8) -> Item {
         if window != OWN {
-            return Item::Compressed(Box::new(Compressed::shared(message, window, volatile)));
+            return Item::Compressed(Box::new(Compressed::shared(message, window, terms)));
         }
         let deflate = self.shared.config.per_message_deflate.as_ref();
         let frames = match (deflate, &mut core.deflater) {
-            (Some(deflate), Some(deflater)) if !volatile => message.deflate_with(deflate, deflater),
+            (Some(deflate), Some(deflater)) if terms.kind == Kind::Kept => {
+                message.deflate_with(deflate, deflater)
+            }
             _ => None,
         };
         match frames {
-            Some(frames) => Item::Compressed(Box::new(Compressed::own(frames, message.packets()))),
-            None => Item::Message { message, volatile },
+            Some(frames) => Item::Compressed(Box::new(Compressed::own(frames, message.packets(), terms))),
+            None => Item::Message { message, terms },
         }
     }
 }

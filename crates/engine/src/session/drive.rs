@@ -55,7 +55,7 @@ impl Session {
         let mut core = self.core.lock();
         if core.phase != Phase::Closed {
             core.queue.take_wire(out, limit);
-            core.progressed();
+            core.progressed(&self.shared.config.send_queue);
         }
         core.blocked = !core.queue.is_empty();
         self.excuse_pong(&mut core);
@@ -68,7 +68,7 @@ impl Session {
         let mut core = self.core.lock();
         if matches!(core.link, Link::Stream(_)) && core.phase != Phase::Closed {
             core.queue.take_frames(&mut frames);
-            core.progressed();
+            core.progressed(&self.shared.config.send_queue);
             core.blocked = false;
             self.excuse_pong(&mut core);
         }

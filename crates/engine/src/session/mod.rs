@@ -9,6 +9,7 @@ mod drive;
 mod heartbeat;
 mod receive;
 mod send;
+mod slow;
 mod stall;
 mod upgrade;
 
@@ -34,6 +35,7 @@ use crate::transport::{Transport, TransportKind};
 
 pub(crate) use drive::wake_drained;
 pub use send::{Owed, SendError};
+pub use slow::Slowness;
 use stall::Stall;
 pub use upgrade::Probe;
 
@@ -66,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) phase: Phase,
     pub(crate) link: Link,
     pub(crate) queue: Queue,
+    /// Messages were dropped or refused since there was room last.
+    behind: bool,
     /// The transport did not take everything; its driver has been told.
     blocked: bool,
     /// Somebody has queued messages and will flush.
@@ -179,6 +183,7 @@ impl Session {
                 phase: Phase::Open,
                 link,
                 queue: Queue::default(),
+                behind: false,
                 blocked: false,
                 flush_owed: false,
                 cork: 0,

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::drive::thread_token;
-use super::{Core, Link, Phase, Session};
-use crate::limit::Limit;
+use super::{Core, Link, Phase, Session, Slowness};
 use crate::message::Outgoing;
-use crate::queue::{Full, Item, Queue};
+use crate::queue::{Full, Item, Kind, Queue, Share, Terms};
 use crate::reason::CloseReason;
 use crate::transport::Transport;
 
@@ -32,6 +31,8 @@ pub(crate) enum After {
     Overflow,
     /// The client takes nothing any more: it is to be closed.
     Stalled,
+    /// A message was dropped or refused, and that is to be told.
+    Behind(Box<Self>),
 }
 
 /// What is left to do after [`Session::begin_send`].
@@ -71,7 +72,9 @@ impl Session {
     /// # Errors
     /// When the session has ended, or when its queue is full and the policy is [`Overflow::Refuse`](crate::Overflow).
     pub fn send(&self, message: Outgoing) -> Result<(), SendError> {
-        self.push(message, false)
+        let (queued, owed) = self.begin_push(message, None, Kind::Kept);
+        self.finish_send(owed);
+        queued
     }
 
     /// Sends a message only if it can go out at once; returns whether it could.
@@ -79,7 +82,7 @@ impl Session {
     /// # Errors
     /// As [`Session::send`].
     pub fn send_volatile(&self, message: Outgoing) -> Result<bool, SendError> {
-        let (sent, owed) = self.begin_send_volatile(message);
+        let (sent, owed) = self.begin_send_volatile(message, None);
         self.finish_send(owed);
         sent
     }
@@ -90,32 +93,41 @@ impl Session {
     /// # Errors
     /// As [`Session::send`].
     pub fn send_later(&self, message: Outgoing) -> Result<bool, SendError> {
-        let (queued, owed) = self.begin_send_later(message);
+        let (queued, owed) = self.begin_send_later(message, None);
         self.finish_send(owed);
         queued
     }
 
     /// As [`Session::send`], for callers that hold a lock of their own: what may call code of the application is left
-    /// to [`Session::finish_send`], to be called without that lock.
-    pub fn begin_send(&self, message: Outgoing) -> (Result<(), SendError>, Owed) {
-        self.begin_push(message, false)
+    /// to [`Session::finish_send`], to be called without that lock. The message takes its room from `share`, if it is one
+    /// of those that have one.
+    pub fn begin_send(&self, message: Outgoing, share: Option<&Arc<Share>>) -> (Result<(), SendError>, Owed) {
+        self.begin_push(message, share, Kind::Kept)
     }
 
     /// As [`Session::send_later`], and as [`Session::begin_send`].
-    pub fn begin_send_later(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
+    pub fn begin_send_later(
+        &self,
+        message: Outgoing,
+        share: Option<&Arc<Share>>,
+    ) -> (Result<bool, SendError>, Owed) {
         let (message, window) = self.form_of(message);
         let mut core = self.core.lock();
-        let (after, queued) = self.enqueue(&mut core, message, false, window);
+        let (after, queued) = self.enqueue(&mut core, message, share, Kind::Kept, window);
         (queued.map(|()| !std::mem::replace(&mut core.flush_owed, true)), Owed(after))
     }
 
     /// As [`Session::send_volatile`], and as [`Session::begin_send`].
-    pub fn begin_send_volatile(&self, message: Outgoing) -> (Result<bool, SendError>, Owed) {
+    pub fn begin_send_volatile(
+        &self,
+        message: Outgoing,
+        share: Option<&Arc<Share>>,
+    ) -> (Result<bool, SendError>, Owed) {
         if !self.is_writable() {
             self.shared.counters.dropped(1);
             return (Ok(false), Owed(After::Nothing));
         }
-        let (sent, owed) = self.begin_push(message, true);
+        let (sent, owed) = self.begin_push(message, share, Kind::Volatile);
         (sent.map(|()| true), owed)
     }
 
@@ -152,8 +164,14 @@ impl Session {
     /// Whether the queue has room again (at most half full). If not, `waker` is woken when it has, or when the session
     /// ends.
     pub fn has_room(&self, waker: &Waker) -> bool {
+        self.has_room_for(None, waker)
+    }
+
+    /// As [`Session::has_room`], for messages that take their room from a share: both have to have room.
+    pub fn has_room_for(&self, share: Option<&Arc<Share>>, waker: &Waker) -> bool {
         let mut core = self.core.lock();
-        if core.phase != Phase::Open || core.queue.has_room(&self.shared.config.send_queue) {
+        let room = core.queue.has_room(&self.shared.config.send_queue);
+        if core.phase != Phase::Open || (room && share.is_none_or(|share| core.queue.has_room_of(share))) {
             return true;
         }
         if !core.drained.iter().any(|other| other.will_wake(waker)) {
@@ -162,16 +180,16 @@ impl Session {
         false
     }
 
-    pub(super) fn push(&self, message: Outgoing, volatile: bool) -> Result<(), SendError> {
-        let (queued, owed) = self.begin_push(message, volatile);
-        self.finish_send(owed);
-        queued
-    }
-
-    fn begin_push(&self, message: Outgoing, volatile: bool) -> (Result<(), SendError>, Owed) {
+    #[inline]
+    fn begin_push(
+        &self,
+        message: Outgoing,
+        share: Option<&Arc<Share>>,
+        kind: Kind,
+    ) -> (Result<(), SendError>, Owed) {
         let (message, window) = self.form_of(message);
         let mut core = self.core.lock();
-        let (mut after, queued) = self.enqueue(&mut core, message, volatile, window);
+        let (mut after, queued) = self.enqueue(&mut core, message, share, kind, window);
         if queued.is_ok() && matches!(after, After::Nothing) {
             after = self.after_push(&mut core);
         }
@@ -184,31 +202,52 @@ impl Session {
         &self,
         core: &mut Core,
         message: Outgoing,
-        volatile: bool,
+        share: Option<&Arc<Share>>,
+        mut kind: Kind,
         window: u8,
     ) -> (After, Result<(), SendError>) {
         if core.phase != Phase::Open {
             return (After::Nothing, Err(SendError::Closed));
         }
         let limits = &self.shared.config.send_queue;
-        let after = if core.queue.is_full(&message, limits) { self.flush_core(core) } else { After::Nothing };
-        match core.queue.make_room(&message, limits) {
+        let full = core.queue.has_no_room(&message, share, limits);
+        let after = if full { self.flush_core(core) } else { After::Nothing };
+        let mut older = None;
+        if let Some(key) = message.key() {
+            kind = Kind::Replaceable;
+            older = core.queue.take_older(key);
+        }
+        match core.queue.make_room(&message, share, limits) {
             Ok(dropped) => {
+                if older.is_some() {
+                    self.shared.counters.conflated();
+                }
+                let terms = Terms { kind, share: share.cloned() };
                 let item = if window == 0 {
-                    Item::Message { message, volatile }
+                    Item::Message { message, terms }
                 } else {
-                    self.compressed(core, message, volatile, window)
+                    self.compressed(core, message, terms, window)
                 };
                 core.queue.push(item);
-                self.shared.counters.dropped(dropped);
+                if dropped > 0 {
+                    return (self.after_drop(core, dropped, after), Ok(()));
+                }
                 (after, Ok(()))
             }
             Err(Full::Refuse) => {
-                self.shared.counters.dropped(1);
-                (after, Err(SendError::Full))
+                if let Some((at, older)) = older {
+                    core.queue.put_back(at, older);
+                }
+                (self.after_drop(core, 1, after), Err(SendError::Full))
             }
             Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
         }
+    }
+
+    #[cold]
+    fn after_drop(&self, core: &mut Core, dropped: usize, after: After) -> After {
+        self.shared.counters.dropped(dropped);
+        if self.falls_behind(core) { After::Behind(Box::new(after)) } else { after }
     }
 
     pub(super) fn after_push(&self, core: &mut Core) -> After {
@@ -256,16 +295,6 @@ impl Session {
         }
     }
 
-    #[cold]
-    fn log_slow(&self, what: &str) {
-        let (packets, bytes) = self.queued();
-        tracing::warn!(
-            target: "wirebird::engineio",
-            peer = self.handshake().peer_addr().map(tracing::field::display),
-            packets, bytes, "{what}"
-        );
-    }
-
     pub(crate) fn perform(&self, after: After) {
         match after {
             After::Nothing => {}
@@ -278,15 +307,11 @@ impl Session {
                 // If it was closing already, nobody is left to take what waits.
                 self.finish();
             }
-            After::Overflow => {
-                self.log_slow("the client reads too slowly: its send queue is full, closing it");
-                self.shared.limit_reached(Limit::SendQueue, Some(self));
-                self.close_slow();
-            }
-            After::Stalled => {
-                self.log_slow("the client reads nothing although something waits for it, closing it");
-                self.shared.limit_reached(Limit::WriteTime, Some(self));
-                self.close_elsewhere(CloseReason::SlowConsumer);
+            After::Overflow => self.slow(Slowness::QueueFull),
+            After::Stalled => self.slow(Slowness::Stalled),
+            After::Behind(after) => {
+                self.slow(Slowness::Behind);
+                self.perform(*after);
             }
         }
     }

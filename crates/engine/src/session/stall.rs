@@ -6,6 +6,7 @@
 
 use super::send::After;
 use super::{Core, Link, Phase, STALL, Session};
+use crate::config::SendQueue;
 use crate::timer::Millis;
 
 /// How often it is looked in the time that a write may be blocked.
@@ -21,8 +22,9 @@ pub(super) struct Stall {
 
 impl Core {
     /// The client has taken something.
-    pub(crate) fn progressed(&mut self) {
+    pub(crate) fn progressed(&mut self, limits: &SendQueue) {
         self.stall.looks = 0;
+        self.behind &= !self.queue.has_room(limits);
     }
 
     /// Something waits, and nobody takes it.
@@ -49,7 +51,7 @@ impl Session {
 
     /// A poll has taken something; what is left waits for the next one.
     pub(crate) fn taken(&self, core: &mut Core) {
-        core.progressed();
+        core.progressed(&self.shared.config.send_queue);
         if core.is_stalled() {
             self.watch_stall(core);
         }
@@ -60,7 +62,7 @@ impl Session {
         let mut core = self.core.lock();
         core.stall.timed = false;
         if !core.is_stalled() {
-            core.progressed();
+            core.progressed(&self.shared.config.send_queue);
             return;
         }
         // The client's thread is busy, or its polls are sent away: it is not the client that takes nothing.
@@ -92,7 +94,7 @@ impl Session {
         let before = core.queue.unsent();
         let after = self.flush_core(core);
         if core.queue.unsent() != before {
-            core.progressed();
+            core.progressed(&self.shared.config.send_queue);
         }
         after
     }

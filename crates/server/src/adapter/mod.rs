@@ -52,12 +52,21 @@ pub struct Target {
     pub volatile: bool,
     /// Whether the event may be compressed on its way to clients.
     pub compress: bool,
+    /// The key under which it replaces older events that still wait for clients, if it does.
+    pub conflate: Option<ByteString>,
 }
 
 impl Target {
     /// Everybody in a namespace.
     pub fn everybody(namespace: impl Into<ByteString>) -> Self {
-        Self { namespace: namespace.into(), to: None, except: Vec::new(), volatile: false, compress: true }
+        Self {
+            namespace: namespace.into(),
+            to: None,
+            except: Vec::new(),
+            volatile: false,
+            compress: true,
+            conflate: None,
+        }
     }
 
     /// Those in some rooms of a namespace.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use wirebird_engine::Handshake;
+use wirebird_engine::{Handshake, SendQueue, Share};
 use wirebird_proto::socket_io::RawArgs;
 
 pub use path::Path;
@@ -23,7 +23,7 @@ use crate::handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandl
 use crate::handlers::Handlers;
 use crate::listeners::{ListenerId, Recipients};
 use crate::named::NamedHandler;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, share};
 use crate::options::{CheckNamespace, Concurrency};
 use crate::socket::Socket;
 use pattern::Pattern;
@@ -34,6 +34,8 @@ pub(crate) struct Parent {
     pub(crate) handlers: Handlers,
     pub(crate) dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
     concurrency: AtomicUsize,
+    /// What the messages of each may take of the queue of a client.
+    share: ArcSwapOption<Share>,
 }
 
 enum Matcher {
@@ -48,6 +50,7 @@ impl Parent {
             handlers: Handlers::default(),
             dispatcher: ArcSwapOption::empty(),
             concurrency: AtomicUsize::new(concurrency.max()),
+            share: ArcSwapOption::empty(),
         })
     }
 
@@ -80,6 +83,10 @@ impl Parent {
 
     pub(crate) fn concurrency(&self) -> usize {
         self.concurrency.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn share(&self) -> Option<Arc<Share>> {
+        self.share.load_full()
     }
 }
 
@@ -277,6 +284,19 @@ impl DynamicNamespace {
         self.parent.concurrency.store(concurrency.max(), Ordering::Relaxed);
         for namespace in self.namespaces() {
             namespace.concurrency(concurrency);
+        }
+        self
+    }
+
+    /// As [`Namespace::send_queue`]: each of these namespaces may take so much.
+    ///
+    /// # Panics
+    /// When there is no room for a single packet.
+    pub fn send_queue(&self, limits: SendQueue) -> &Self {
+        let share = share(limits);
+        self.parent.share.store(Some(share.clone()));
+        for namespace in self.namespaces() {
+            namespace.inner.set_share(share.clone());
         }
         self
     }

@@ -204,7 +204,9 @@ impl Socket {
     /// would rather wait than overrun a slow client.
     pub async fn writable(&self) {
         std::future::poll_fn(|cx| {
-            if self.0.session.has_room(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+            let share = self.0.namespace.share();
+            let room = self.0.session.has_room_for(share.as_ref(), cx.waker());
+            if room { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -213,6 +215,12 @@ impl Socket {
     /// See [`Operator::compress`].
     pub fn compress(&self, compress: bool) -> Operator {
         self.namespace().to(self.id()).local().compress(compress)
+    }
+
+    /// This socket; what still waits for it with this key is replaced: `socket.conflate("price").emit("price", 7)`. See
+    /// [`Operator::conflate`].
+    pub fn conflate(&self, key: impl AsRef<str>) -> Operator {
+        self.namespace().to(self.id()).local().conflate(key)
     }
 
     /// Everybody in the namespace but this socket.

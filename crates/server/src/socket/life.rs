@@ -123,7 +123,7 @@ impl SocketInner {
         self.observe_sent(&farewell);
         self.client.part(self, || {
             let open = self.shut_gate() != Gate::Shut;
-            open.then(|| self.session.begin_send(farewell).1)
+            open.then(|| self.session.begin_send(farewell, None).1)
         });
         self.client.uncount(&self.core, dropped);
         self.remove();

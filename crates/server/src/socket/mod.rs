@@ -53,6 +53,11 @@ struct Held {
 }
 
 impl Held {
+    /// Where a message is that those with this key replace.
+    fn older(&self, key: &str) -> Option<usize> {
+        self.messages.iter().position(|message| message.key() == Some(key))
+    }
+
     fn take_messages(&mut self) -> Vec<Outgoing> {
         self.bytes = 0;
         std::mem::take(&mut self.messages)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wirebird_engine::{CloseReason, Limit, Outgoing, Overflow, Owed, SendError, Session};
+use wirebird_engine::{Outgoing, Overflow, Owed, SendError, Session, Share};
 
 use super::{Gate, SocketInner};
 use crate::core::Core;
@@ -114,7 +114,7 @@ impl SocketInner {
     fn pass<T: Default>(
         &self,
         message: Outgoing,
-        send: impl FnOnce(&Session, Outgoing) -> (Result<T, SendError>, Owed),
+        send: impl FnOnce(&Session, Outgoing, Option<&Arc<Share>>) -> (Result<T, SendError>, Owed),
     ) -> Result<T, SendError> {
         self.observe_sent(&message);
         self.session.prepare(&message);
@@ -128,12 +128,13 @@ impl SocketInner {
     fn begin_pass<T: Default>(
         &self,
         message: Outgoing,
-        send: impl FnOnce(&Session, Outgoing) -> (Result<T, SendError>, Owed),
+        send: impl FnOnce(&Session, Outgoing, Option<&Arc<Share>>) -> (Result<T, SendError>, Owed),
     ) -> (Result<T, SendError>, Left) {
+        let share = self.namespace.share();
         let mut held = self.held.lock();
         match self.gate() {
             Gate::Open => {
-                let (result, owed) = send(&self.session, message);
+                let (result, owed) = send(&self.session, message, share.as_ref());
                 (result, Left::Owed(owed))
             }
             Gate::Held if held.as_ref().is_some_and(|held| held.ends) => {
@@ -142,14 +143,21 @@ impl SocketInner {
             Gate::Held => {
                 let waiting = held.get_or_insert_default();
                 let engine = self.session.engine();
-                let limits = &engine.config().send_queue;
-                let bytes = waiting.bytes + message.wire_len();
-                if waiting.messages.len() >= limits.max_packets || bytes > limits.max_bytes {
+                let limits = share.as_ref().map_or(&engine.config().send_queue, |share| share.limits());
+                let older = message.key().and_then(|key| waiting.older(key));
+                let freed = older.map_or(0, |at| waiting.messages[at].wire_len());
+                let bytes = waiting.bytes - freed + message.wire_len();
+                let messages = waiting.messages.len() - usize::from(older.is_some());
+                if messages >= limits.max_packets || bytes > limits.max_bytes {
                     // What the policy says of a slow client goes for one whose connect handler is slow.
                     return match limits.overflow {
                         Overflow::Refuse => (Err(SendError::Full), Left::Nothing),
                         _ => (Err(SendError::Closed), Left::Overflow),
                     };
+                }
+                if let Some(at) = older {
+                    waiting.messages.remove(at);
+                    engine.count_conflated();
                 }
                 waiting.bytes = bytes;
                 waiting.messages.push(message);
@@ -164,16 +172,8 @@ impl SocketInner {
         match left {
             Left::Nothing => {}
             Left::Owed(owed) => self.session.finish_send(owed),
-            Left::Overflow => self.overflow(),
+            Left::Overflow => self.session.close_slow_consumer(),
         }
-    }
-
-    /// More waits for the client than may.
-    #[cold]
-    fn overflow(&self) {
-        let session = self.session.clone();
-        session.count_limit(Limit::SendQueue);
-        session.engine().offload(move || session.close(CloseReason::SlowConsumer));
     }
 
     /// An event is about to be emitted to this socket.
@@ -252,7 +252,7 @@ impl SocketInner {
             }
             Gate::Open => {
                 self.gate.store(Gate::Shut as u8, Ordering::Release);
-                Some(self.session.begin_send(farewell).1)
+                Some(self.session.begin_send(farewell, None).1)
             }
             Gate::Shut => None,
         }
