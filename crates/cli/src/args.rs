@@ -39,6 +39,10 @@ pub(crate) struct DemoArgs {
     #[arg(long, short, default_value_t = 5000, value_parser = port)]
     pub(crate) port: u16,
 
+    /// Seconds over which clients are sent away when the process is asked to end; a second signal ends it at once
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) drain: u32,
+
     /// Say on stderr what happens: connections, refusals, errors
     #[arg(long, short)]
     pub(crate) verbose: bool,
@@ -98,7 +102,7 @@ mod tests {
     #[test]
     fn the_demo_has_defaults() {
         let Command::Demo(demo) = Args::try_parse_from(["wirebird", "demo"]).unwrap().command;
-        assert_eq!((&*demo.host, demo.port, demo.verbose), ("127.0.0.1", 5000, false));
+        assert_eq!((&*demo.host, demo.port, demo.verbose, demo.drain), ("127.0.0.1", 5000, false, 0));
     }
 
     #[test]
@@ -107,6 +111,7 @@ mod tests {
             (&["demo", "--port", "70000"][..], "a port is a number from 0 to 65535"),
             (&["demo", "--prot", "1"], "'--port'"),
             (&["demo", "here"], "'here'"),
+            (&["demo", "--drain", "soon"], "'soon'"),
             (&["dmeo"], "'demo'"),
         ] {
             let line = failure(arguments);

@@ -86,9 +86,12 @@ pub(crate) struct Shared {
     /// What [`Engine::tick`] was told last; only counts where no runtime drives the engine.
     ticked: AtomicU64,
     runtime: OnceLock<Handle>,
+    /// No session is opened any more.
+    draining: AtomicBool,
     closing: AtomicBool,
     stopped: AtomicBool,
     emptied: Notify,
+    told_to_drain: Notify,
     told_to_close: Notify,
     pub(crate) counters: Counters,
     pub(crate) admission: Admission,
@@ -112,9 +115,11 @@ impl Engine {
             base: Instant::now(),
             ticked: AtomicU64::new(0),
             runtime: OnceLock::new(),
+            draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             emptied: Notify::new(),
+            told_to_drain: Notify::new(),
             told_to_close: Notify::new(),
             counters: Counters::default(),
             admission: Admission::default(),
@@ -298,8 +303,8 @@ impl Engine {
                 return None;
             }
         }
-        // `begin_close` may have looked for sessions just before this one was there.
-        if self.is_closing() {
+        // Whoever drains or closes may have looked for sessions just before this one was there.
+        if self.is_draining() {
             session.close(CloseReason::ServerShutdown);
             session.finish();
             return None;
@@ -333,10 +338,35 @@ impl Engine {
         if self.is_closing() {
             return Some(Cause::Closing);
         }
+        if self.is_draining() {
+            return Some(Cause::Draining);
+        }
         if self.is_full() {
             return Some(Cause::Full);
         }
         self.shared.admission.is_full_for(&self.shared.config, from).then_some(Cause::AddressFull)
+    }
+
+    /// Opens no new sessions from now on. Those that are there go on.
+    pub fn begin_drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+        self.shared.told_to_drain.notify_waiters();
+    }
+
+    /// Whether the engine opens no sessions any more: it has been told to drain, or to close.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the engine is told to drain, or to close.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.shared.clone();
+        async move {
+            let notified = shared.told_to_drain.notified();
+            if !shared.draining.load(Ordering::Acquire) {
+                notified.await;
+            }
+        }
     }
 
     /// Whether the engine has been told to close.
@@ -347,6 +377,7 @@ impl Engine {
     /// Closes every session with the reason "server shutting down" and opens no new ones.
     pub fn begin_close(&self) {
         self.shared.closing.store(true, Ordering::Release);
+        self.begin_drain();
         self.shared.told_to_close.notify_waiters();
         for session in self.sessions() {
             session.close(CloseReason::ServerShutdown);

@@ -113,7 +113,10 @@ impl Poll {
         let (polled, waker) = match &mut core.link {
             Link::Polling { polled, waker } => (polled, waker),
             Link::Stream(_) => return TaskPoll::Ready(self.fixed(NOOP)),
-            Link::Closed(_) => return TaskPoll::Ready(self.fixed(CLOSE)),
+            Link::Closed(_) => {
+                let reply = if says_close(core.reason) { CLOSE } else { NOOP };
+                return TaskPoll::Ready(self.fixed(reply));
+            }
         };
         let upgrading = core.upgrade.as_ref().is_some_and(|u| u.probed);
         if core.phase == Phase::Open && upgrading {
@@ -194,11 +197,15 @@ fn take_reply(core: &mut Core, body: &mut impl Payload, max_bytes: usize) -> Tak
     let compressible = core.queue.take_payload(body, max_bytes);
     let done = core.phase != Phase::Open && core.queue.is_empty();
     if done {
-        // A client that has closed the session itself needs no word of it.
-        let closed_by_client = core.reason == Some(CloseReason::ClientClose);
-        body.push_text(if closed_by_client { b'6' } else { b'1' }, &[]);
+        body.push_text(if says_close(core.reason) { b'1' } else { b'6' }, &[]);
     }
     Taken { compressible, done }
+}
+
+/// Whether a client is told the end of its session by a packet. One that has closed it itself needs no word of it. One whose
+/// server shuts down is to come back: Python's clients do so when their next poll fails, and not after such a packet.
+fn says_close(reason: Option<CloseReason>) -> bool {
+    !matches!(reason, Some(CloseReason::ClientClose | CloseReason::ServerShutdown))
 }
 
 impl Future for Poll {

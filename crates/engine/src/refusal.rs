@@ -84,6 +84,8 @@ pub enum Cause {
     Full,
     /// The server is closing.
     Closing,
+    /// The server is draining: those that are connected go on for a while, and no others are let in.
+    Draining,
     /// No id could be made for a session.
     NoId,
 }
@@ -117,6 +119,7 @@ impl Cause {
             Self::TooFast => "too-fast",
             Self::Full => "full",
             Self::Closing => "closing",
+            Self::Draining => "draining",
             Self::NoId => "no-id",
         }
     }
@@ -147,7 +150,7 @@ impl Cause {
             Self::HeadTooLarge | Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UrlTooLong => StatusCode::URI_TOO_LONG,
             Self::AddressFull | Self::TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Self::Full | Self::Closing | Self::NoId => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Closing | Self::Draining | Self::NoId => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -240,6 +243,7 @@ impl fmt::Display for Cause {
             Self::TooFast => "more sessions are opened than handshake_rate",
             Self::Full => "max_sessions sessions are open",
             Self::Closing => "the server is closing",
+            Self::Draining => "the server is draining: it takes no new clients",
             Self::NoId => "no session id could be made, or it was taken",
         };
         f.write_str(text)

@@ -60,6 +60,10 @@ impl AckTable {
         Ok((id, timer))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.owed.as_ref().is_none_or(|owed| owed.pending.is_empty())
+    }
+
     pub(crate) fn take(&mut self, id: u64) -> Option<AckSink> {
         self.owed.as_mut()?.pending.remove(&id).map(|pending| pending.sink)
     }

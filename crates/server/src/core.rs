@@ -355,6 +355,11 @@ impl Core {
         client.map(|client| client.sockets().into_iter().map(Socket).collect()).unwrap_or_default()
     }
 
+    /// The shard of a client.
+    pub(crate) fn shard_of(session: &Session) -> Option<usize> {
+        Some(Self::client(session)?.shard)
+    }
+
     fn client(session: &Session) -> Option<&Client> {
         session.layer()?.downcast_ref()
     }

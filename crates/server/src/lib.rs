@@ -92,6 +92,7 @@
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
 //! | watch it: sessions, sockets, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Observer`] |
 //! | send only the newest value to slow clients; limit what waits for them, and know of them | [`Operator::conflate`], [`Builder::send_queue`], [`Namespace::send_queue`], [`Builder::on_slow_consumer`] |
+//! | take it out of service gently; answer orchestrators and balancers | [`Server::drain`], [`Server::drain_on_signal`], [`Server::health`], [`Server::ready`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
 //! | handle everything without types and futures | [`Dispatcher`] |
 //! | let JavaScript clients 1.x and 2.x in, or pages that poll by script tags | [`Builder::allow_eio3`], [`Builder::jsonp`] |
@@ -127,6 +128,7 @@ mod class;
 mod client;
 mod core;
 mod dispatch;
+mod drain;
 mod dynamic;
 mod error;
 mod event_layer;
@@ -136,6 +138,7 @@ mod fallback;
 mod guard;
 mod handler;
 mod handlers;
+pub mod health;
 mod id;
 mod lanes;
 mod layer;

@@ -34,7 +34,7 @@ use crate::task::BoxFuture;
 use crate::tasks::TaskHandle;
 
 /// How long [`Server::close`] waits for clients to take what is queued for them.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A Socket.IO server. Cheap to clone; usable from any thread, task or handler.
 ///
@@ -177,6 +177,10 @@ impl Server {
     pub fn sockets_of_session(&self, id: &str) -> Vec<Socket> {
         let session = self.engine.session(id);
         session.map(|session| Core::sockets_in(&session)).unwrap_or_default()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.root.core
     }
 
     /// The Engine.IO side: sessions, counters, the clock.
@@ -522,21 +526,21 @@ impl Server {
 }
 
 /// The signals by which a process is asked to end.
-struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     streams: Vec<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
         // A signal that cannot be waited for is not waited for.
         Self { streams: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         std::future::poll_fn(|cx| {
             let came = self.streams.iter_mut().any(|stream| stream.poll_recv(cx).is_ready());
             if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
@@ -547,11 +551,11 @@ impl Signals {
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {}
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -105,7 +105,7 @@ fn graceful_shutdown() {
     });
     example.terminate();
     websocket.closed();
-    assert_eq!(poll.join().unwrap(), "1");
+    assert_eq!(poll.join().unwrap(), "6");
     let (status, lines) = example.wait();
     assert!(status.success(), "{lines:#?}");
     for saved in ["buy tea", "buy milk"] {

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use wirebird::Server;
 use wirebird::engine::http::{Fallback, FallbackBody, full};
+use wirebird::health::{Health, Ready};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -60,15 +62,28 @@ const ASSETS: [Asset; 7] = [
     },
 ];
 
-/// Answers what is not for the Socket.IO server.
-pub(crate) struct Page;
+/// Answers what is not for the Socket.IO server: the page, and how the server is.
+pub(crate) struct Page {
+    health: Health,
+    ready: Ready,
+}
+
+impl Page {
+    pub(crate) fn of(io: &Server) -> Self {
+        Self { health: io.health(), ready: io.ready() }
+    }
+}
 
 impl Fallback for Page {
     fn call(
         &self,
         request: Request<Incoming>,
     ) -> Pin<Box<dyn Future<Output = Response<FallbackBody>> + Send>> {
-        let response = answer(request.method(), request.uri().path());
+        let response = match request.uri().path() {
+            "/health" => self.health.respond(request.method()),
+            "/ready" => self.ready.respond(request.method()),
+            path => answer(request.method(), path),
+        };
         Box::pin(ready(response.map(full)))
     }
 }

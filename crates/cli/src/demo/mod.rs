@@ -32,43 +32,58 @@ async fn serve(options: &DemoArgs) -> Result<(), String> {
     let listener = listener.map_err(|error| cannot_listen(&error, host, options.port))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(&error, host, options.port))?;
     // Before the address is told: whoever reads it may end the process right away.
-    let asked_to_end = end_signal().map_err(|error| format!("Ctrl-C cannot be handled: {error}"))?;
+    let signals = Signals::new().map_err(|error| format!("Ctrl-C cannot be handled: {error}"))?;
     announce(address);
 
     let io = events::server();
-    let closing = tokio::spawn(close_after(asked_to_end, io.clone()));
-    let served = io.serve_with_fallback(listener, assets::Page).await;
+    let window = Duration::from_secs(options.drain.into());
+    let closing = tokio::spawn(drain_after(signals, io.clone(), window));
+    let served = io.serve_with_fallback(listener, assets::Page::of(&io)).await;
     served.map_err(|error| format!("the server cannot go on: {error}"))?;
     closing.await.map_err(|error| format!("the server did not close cleanly: {error}"))
 }
 
-async fn close_after(asked_to_end: impl Future<Output = ()>, io: Server) {
-    asked_to_end.await;
-    tracing::info!("closing");
-    io.close_within(CLOSE_DEADLINE).await;
+/// Sends everybody away when the process is asked to end, and at once when it is asked again.
+async fn drain_after(mut signals: Signals, io: Server, window: Duration) {
+    signals.next().await;
+    tokio::select! {
+        () = io.drain_within(window, window + CLOSE_DEADLINE) => {}
+        () = signals.next() => io.close_within(CLOSE_DEADLINE).await,
+    }
 }
 
-/// Resolves when the process is asked to end; from the return of the call on, the request ends it in no other way.
-#[cfg(unix)]
-fn end_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+/// What asks the process to end. From the moment it is made, that ends the process in no other way.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(windows)]
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
+    }
+
+    /// Resolves when it does so the next time.
+    async fn next(&mut self) {
+        #[cfg(unix)]
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
-}
-
-/// Resolves when the process is asked to end; from the return of the call on, the request ends it in no other way.
-#[cfg(windows)]
-fn end_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
+        #[cfg(windows)]
+        self.interrupt.recv().await;
+    }
 }
 
 /// The one line on stdout. Whoever started the server may have closed it; that is no reason to end.

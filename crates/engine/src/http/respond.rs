@@ -25,6 +25,10 @@ pub(super) fn refusal(cause: &Cause) -> Response<Bytes> {
     if cause.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
     }
+    // Another server may be in this one's place by then, or the balancer has noticed.
+    if matches!(cause, Cause::Closing | Cause::Draining) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     // RFC 6455, section 4.4: which version is spoken here.
     if *cause == Cause::WebSocket(HandshakeError::Version) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

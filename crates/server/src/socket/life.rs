@@ -37,6 +37,19 @@ impl SocketInner {
         self.mailbox.lock().is_listed()
     }
 
+    /// Whether nothing is under way: no handler of it runs or waits, and the client owes no acknowledgement.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let idle = {
+            let mailbox = self.mailbox.lock();
+            match mailbox.stage() {
+                Stage::Connecting => false,
+                Stage::Open => mailbox.is_idle(),
+                Stage::Leaving | Stage::Gone => true,
+            }
+        };
+        idle && self.acks.lock().is_empty()
+    }
+
     /// Whether it has been told to end, also before it was accepted.
     pub(crate) fn is_ending(&self) -> bool {
         self.mailbox.lock().reason().is_some()
