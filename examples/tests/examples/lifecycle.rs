@@ -167,3 +167,56 @@ fn socket_activation() {
     assert!(new[0].is_u64() && new != old);
     drop(second);
 }
+
+/// F-PRO-22: draining: readiness is off, nobody new is let in, what is under way is finished, then everybody is sent away.
+#[cfg(unix)]
+#[test]
+fn draining() {
+    let example = Example::start_with(env!("CARGO_BIN_EXE_draining"), &[("DRAIN", "1")]);
+    let addr = example.addr();
+    assert_eq!(http::get(addr, "/health").body, r#"{"status":"ok"}"#);
+    assert_eq!(
+        (http::get(addr, "/ready").status, http::get(addr, "/ready").body.as_str()),
+        (200, r#"{"status":"ready"}"#)
+    );
+    let mut busy = Client::connect(addr);
+    let mut idle = Client::connect(addr);
+    let asked = Instant::now();
+    let id = busy.emit_expecting("/", "work", json!([2500]));
+    // Answered when the other has been taken up, too.
+    idle.call("work", json!([0]));
+    example.terminate();
+    example.wait_for_line("draining");
+    assert_eq!((http::get(addr, "/ready").status, http::get(addr, "/health").status), (503, 200));
+    assert_eq!(http::get(addr, "/socket.io/?EIO=4&transport=polling").status, 503);
+    idle.event("restarting");
+    idle.closed();
+    assert!(asked.elapsed() < Duration::from_millis(2400), "{:?}", asked.elapsed());
+    assert_eq!(busy.ack("work", id).data, json!(["done"]));
+    busy.closed();
+    let (status, lines) = example.wait();
+    assert!(status.success(), "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| *line == "a client left: server shutting down").count(), 2);
+    assert_eq!(lines.last().unwrap(), "everybody is gone");
+}
+
+/// F-PRO-12: a slow client skips prices and gets the newest of each; nothing else is lost to it.
+#[cfg(unix)]
+#[test]
+fn slow_consumers() {
+    let example = example!("slow_consumers");
+    let mut slow = Client::connect(example.addr());
+    let mut fast = Client::connect(example.addr());
+    let start = fast.event("price")[0]["euros"].as_f64().unwrap();
+    // Far more than a connection holds that nobody reads from, were it not for the newest.
+    while fast.event("price")[0]["euros"].as_f64().unwrap() < start + 1000.0 {}
+    fast.emit("chat", json!(["still there?"]));
+    assert_eq!(slow.event("chat"), json!(["still there?"]));
+    drop((slow, fast));
+    example.terminate();
+    let (status, lines) = example.wait();
+    assert!(status.success(), "{lines:#?}");
+    let skipped: u64 = lines.last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(skipped > 100, "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("is closed")), "{lines:#?}");
+}

@@ -204,7 +204,7 @@ impl SocketInner {
             self.observe_sent(&missed);
             if self.session.send_later(missed) == Err(SendError::Full) {
                 // It would not know that it has missed something.
-                return self.overflow();
+                return self.session.close_slow_consumer();
             }
         }
         self.observe_sent(&connect);
