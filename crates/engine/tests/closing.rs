@@ -96,7 +96,7 @@ async fn shutdown_closes_everybody() {
     let closing = server.engine.closing();
     server.engine.begin_close();
     within("the word", closing).await;
-    assert_eq!(polling.end_poll().await, ["1"]);
+    assert_eq!(polling.end_poll().await, ["6"]);
     assert_eq!(ws.text().await, "4last");
     assert_eq!(ws.closed().await, WsClosed::Code(Some(1001)));
     within("an empty engine", emptied).await;
@@ -193,7 +193,7 @@ async fn a_thousand_clients_are_closed_within_two_seconds() {
                 assert_eq!(ws.closed().await, WsClosed::Code(Some(1001)));
             } else {
                 let mut client = Polling::open(addr).await;
-                assert_eq!(client.poll().await, ["1"]);
+                assert_eq!(client.poll().await, ["6"]);
             }
         });
     }

@@ -227,8 +227,8 @@ impl Model {
             let taken = self.queue.len().min(MAX_REPLY);
             let mut packets: Vec<_> = self.queue.drain(..taken).collect();
             if !open && self.queue.is_empty() {
-                let by_client = self.reason == Some(CloseReason::ClientClose);
-                packets.push(if by_client { "6" } else { "1" }.into());
+                let untold = [Some(CloseReason::ClientClose), Some(CloseReason::ServerShutdown)];
+                packets.push(if untold.contains(&self.reason) { "6" } else { "1" }.into());
                 self.finish();
             }
             packets
