@@ -13,6 +13,10 @@ const FEW: usize = 32;
 pub(crate) struct Places {
     list: Vec<(Room, u32)>,
     /// Where in the list each room is, once there were more than a few.
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer is all that the many sockets without it have room for"
+    )]
     index: Option<Box<HashMap<Room, usize>>>,
 }
 
