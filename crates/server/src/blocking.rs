@@ -10,7 +10,9 @@ use tracing::Span;
 
 use crate::error::{ConnectError, Error};
 use crate::extract::{ConnectContext, DisconnectContext, EventContext, FromContext};
-use crate::handler::{ConnectHandler, DisconnectHandler, EventHandler, Fallible, Outcome, Returns};
+use crate::handler::{
+    ConnectHandler, DisconnectHandler, EventHandler, Fallible, Outcome, Returns, take, take_all,
+};
 use crate::reply::Reply;
 use crate::task::BoxFuture;
 
@@ -71,14 +73,7 @@ macro_rules! blocking_handlers {
             $($arg: FromContext<EventContext> + Send + 'static,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
-                context.begin_taking();
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
-                if let Err(error) = context.finish_taking() {
-                    return Box::pin(std::future::ready(Err(error)));
-                }
+                take_all!(context; $($arg),*);
                 let function = self.0.clone();
                 let work = move || Reply::of_value(&function($($arg),*), &context);
                 Box::pin(async move { aside(work).await.flatten() })
@@ -93,14 +88,7 @@ macro_rules! blocking_handlers {
             $($arg: FromContext<EventContext> + Send + 'static,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
-                context.begin_taking();
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
-                if let Err(error) = context.finish_taking() {
-                    return Box::pin(std::future::ready(Err(error)));
-                }
+                take_all!(context; $($arg),*);
                 let function = self.0.clone();
                 let work = move || match function($($arg),*) {
                     Ok(value) => Reply::of(&value, &context),
@@ -118,10 +106,7 @@ macro_rules! blocking_handlers {
         {
             #[allow(unused_variables)]
             fn call(&self, context: ConnectContext) -> BoxFuture<Result<(), ConnectError>> {
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-                };)*
+                take!(context; $($arg),*);
                 let function = self.0.clone();
                 let work = move || function($($arg),*).outcome();
                 Box::pin(async move { aside(work).await? })
@@ -136,10 +121,7 @@ macro_rules! blocking_handlers {
         {
             #[allow(unused_variables)]
             fn call(&self, context: DisconnectContext) -> BoxFuture<Result<(), Error>> {
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
+                take!(context; $($arg),*);
                 let function = self.0.clone();
                 let work = move || function($($arg),*).outcome();
                 Box::pin(async move { aside(work).await.flatten() })

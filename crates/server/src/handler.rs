@@ -116,6 +116,30 @@ impl<E, F: Into<E>> Outcome<E> for Result<(), F> {
     }
 }
 
+/// Takes the arguments of a handler out of its context, or returns why they are not there.
+macro_rules! take {
+    ($context:ident; $($arg:ident),*) => {
+        $(#[allow(non_snake_case)]
+        let $arg = match $arg::from_context(&$context) {
+            Ok(argument) => argument,
+            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
+        };)*
+    };
+}
+
+/// As [`take`] does, for an event handler: where arguments are strict, the event may have no more of them.
+macro_rules! take_all {
+    ($context:ident; $($arg:ident),*) => {
+        $context.begin_taking();
+        $crate::handler::take!($context; $($arg),*);
+        if let Err(error) = $context.finish_taking() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+    };
+}
+
+pub(crate) use {take, take_all};
+
 macro_rules! handlers {
     ($($arg:ident),*) => {
         impl<F, Fut, $($arg),*> EventHandler<(Returns, $($arg,)*)> for F
@@ -126,14 +150,7 @@ macro_rules! handlers {
             $($arg: FromContext<EventContext>,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
-                context.begin_taking();
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
-                if let Err(error) = context.finish_taking() {
-                    return Box::pin(std::future::ready(Err(error)));
-                }
+                take_all!(context; $($arg),*);
                 let future = self($($arg),*);
                 Box::pin(async move { Reply::of_value(&future.await, &context) })
             }
@@ -148,14 +165,7 @@ macro_rules! handlers {
             $($arg: FromContext<EventContext>,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
-                context.begin_taking();
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
-                if let Err(error) = context.finish_taking() {
-                    return Box::pin(std::future::ready(Err(error)));
-                }
+                take_all!(context; $($arg),*);
                 let future = self($($arg),*);
                 Box::pin(async move {
                     match future.await {
@@ -173,14 +183,7 @@ macro_rules! handlers {
             $($arg: FromContext<EventContext>,)*
         {
             fn call(&self, context: EventContext) -> BoxFuture<Result<Reply, Error>> {
-                context.begin_taking();
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
-                if let Err(error) = context.finish_taking() {
-                    return Box::pin(std::future::ready(Err(error)));
-                }
+                take_all!(context; $($arg),*);
                 let future = self($($arg),*);
                 Box::pin(async move { match future.await {} })
             }
@@ -195,10 +198,7 @@ macro_rules! handlers {
         {
             #[allow(unused_variables)]
             fn call(&self, context: ConnectContext) -> BoxFuture<Result<(), ConnectError>> {
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-                };)*
+                take!(context; $($arg),*);
                 let future = self($($arg),*);
                 Box::pin(async move { future.await.outcome() })
             }
@@ -213,10 +213,7 @@ macro_rules! handlers {
         {
             #[allow(unused_variables)]
             fn call(&self, context: DisconnectContext) -> BoxFuture<Result<(), Error>> {
-                $(#[allow(non_snake_case)] let $arg = match $arg::from_context(&context) {
-                    Ok(argument) => argument,
-                    Err(error) => return Box::pin(std::future::ready(Err(error))),
-                };)*
+                take!(context; $($arg),*);
                 let future = self($($arg),*);
                 Box::pin(async move { future.await.outcome() })
             }
