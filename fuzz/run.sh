@@ -4,8 +4,9 @@
 #   fuzz/run.sh [seconds-per-target] [target...]
 #   fuzz/run.sh figures           what was run so far with the corpora that are there
 #
-# FUZZ_JOBS targets run at once (by default as many as there are cores). Needs a stable Rust toolchain and a C++ compiler (libFuzzer comes with
-# libfuzzer-sys); no cargo-fuzz, no nightly.
+# FUZZ_JOBS targets run at once (by default as many as there are cores). FUZZ_SEED makes a run repeatable; without it
+# every run tries other inputs. Needs a stable Rust toolchain and a C++ compiler (libFuzzer comes with libfuzzer-sys); no
+# cargo-fuzz, no nightly.
 set -eu
 cd "$(dirname "$0")"
 
@@ -17,7 +18,7 @@ one() {
     seeds=seeds/$target
     [ -d "$seeds" ] || seeds=
     if ! "$binaries/$target" "corpus/$target" $seeds "-artifact_prefix=artifacts/$target/" \
-        "-max_total_time=$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
+        "-max_total_time=$seconds" "-seed=${FUZZ_SEED:-0}" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
         >"$log" 2>&1; then
         tail -n 100 "$log"
         echo "$target: FAILED; the input is in fuzz/artifacts/$target"
