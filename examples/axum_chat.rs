@@ -95,5 +95,5 @@ async fn main() -> std::io::Result<()> {
         .route("/rooms/{room}/announcements", post(announce))
         .with_state(io.clone())
         .layer(io.layer());
-    axum::serve(listen().await?, app).await
+    io.serve_app(listen().await?, app).await
 }

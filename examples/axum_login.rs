@@ -178,5 +178,6 @@ async fn main() -> std::io::Result<()> {
         .layer(io.layer())
         // The last layer is the outermost: requests to the Socket.IO server pass it too.
         .layer(AuthManagerLayerBuilder::new(users, sessions).build());
-    axum::serve(listen().await?, app).with_graceful_shutdown(io.shutdown_on_signal()).await
+    tokio::spawn(io.shutdown_on_signal());
+    io.serve_app(listen().await?, app).await
 }

@@ -104,5 +104,5 @@ async fn main() -> std::io::Result<()> {
 
     let highest = get(async move || Json(auction.highest()));
     let app = Router::new().route("/highest", highest).layer(io.layer());
-    axum::serve(listen().await?, app).await
+    io.serve_app(listen().await?, app).await
 }

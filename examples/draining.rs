@@ -37,8 +37,8 @@ async fn main() -> std::io::Result<()> {
         .route_service("/health", io.health())
         .route_service("/ready", io.ready())
         .layer(io.layer());
-    let stop = io.drain_on_signal(Duration::from_secs_f64(window));
-    axum::serve(listen().await?, app).with_graceful_shutdown(stop).await?;
+    tokio::spawn(io.drain_on_signal(Duration::from_secs_f64(window)));
+    io.serve_app(listen().await?, app).await?;
     println!("everybody is gone");
     Ok(())
 }

@@ -24,7 +24,8 @@ async fn main() -> std::io::Result<()> {
     io.on_disconnect(save);
 
     let app = Router::new().route("/", get(async || "press Ctrl-C there\n")).layer(io.layer());
-    axum::serve(listen().await?, app).with_graceful_shutdown(io.shutdown_on_signal()).await?;
+    tokio::spawn(io.shutdown_on_signal());
+    io.serve_app(listen().await?, app).await?;
     println!("everybody is gone");
     Ok(())
 }

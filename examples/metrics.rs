@@ -32,5 +32,5 @@ async fn main() -> std::io::Result<()> {
     io.on("join", async |socket: Socket, Data(room): Data<String>| socket.join(room).is_ok());
 
     let app = Router::new().route("/metrics", get(metrics)).with_state(io.clone()).layer(io.layer());
-    axum::serve(listen().await?, app).await
+    io.serve_app(listen().await?, app).await
 }

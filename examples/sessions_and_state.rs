@@ -90,5 +90,5 @@ async fn main() -> std::io::Result<()> {
         .layer(io.layer())
         // The last layer is the outermost: it sees requests first.
         .layer(from_fn(authenticate));
-    axum::serve(listen().await?, app).await
+    io.serve_app(listen().await?, app).await
 }

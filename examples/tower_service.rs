@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tower::ServiceBuilder;
@@ -44,7 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .layer(io.layer())
             .service_fn(page);
         tokio::spawn(async move {
-            let http = auto::Builder::new(TokioExecutor::new());
+            let mut http = auto::Builder::new(TokioExecutor::new());
+            // Without a timer nobody has to finish a request that has begun.
+            http.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
             // Without `_with_upgrades` there are no WebSockets.
             let served =
                 http.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(stack));

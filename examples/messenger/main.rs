@@ -40,7 +40,8 @@ async fn main() -> std::io::Result<()> {
     let io = messenger(admin_token, Duration::from_secs(forget_after));
     let page = Html(include_str!("messenger.html"));
     let app = Router::new().route("/", get(async move || page)).layer(io.layer());
-    axum::serve(listen().await?, app).with_graceful_shutdown(io.shutdown_on_signal()).await
+    tokio::spawn(io.shutdown_on_signal());
+    io.serve_app(listen().await?, app).await
 }
 
 fn messenger(admin_token: String, forget_after: Duration) -> Server {

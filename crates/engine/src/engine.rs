@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     stopped: AtomicBool,
     emptied: Notify,
+    /// Connections that hyper serves.
+    served: AtomicUsize,
     told_to_drain: Notify,
     told_to_close: Notify,
     pub(crate) counters: Counters,
@@ -119,6 +121,7 @@ impl Engine {
             closing: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             emptied: Notify::new(),
+            served: AtomicUsize::new(0),
             told_to_drain: Notify::new(),
             told_to_close: Notify::new(),
             counters: Counters::default(),
@@ -409,6 +412,18 @@ impl Engine {
         }
     }
 
+    /// Whether the listener of this engine has connections that carry more than usual requests to the engine: those of an
+    /// application behind it. When the engine is told to close, they end as soon as nothing is under way on them.
+    pub fn has_other_requests(&self) -> bool {
+        self.shared.served.load(Ordering::Acquire) > 0
+    }
+
+    /// Counts a connection that hyper serves, until what is returned is dropped.
+    pub(crate) fn served(&self) -> Served {
+        self.shared.served.fetch_add(1, Ordering::AcqRel);
+        Served(self.shared.clone())
+    }
+
     /// Drops what is left: no timer fires and no call reaches the handler from now on. Idempotent.
     pub fn stop(&self) {
         self.begin_close();
@@ -417,6 +432,15 @@ impl Engine {
         }
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.timers.close();
+    }
+}
+
+/// A connection that hyper serves.
+pub(crate) struct Served(Arc<Shared>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.served.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

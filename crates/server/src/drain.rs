@@ -104,9 +104,8 @@ impl Server {
         self.engine().draining()
     }
 
-    /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after [draining](Server::drain) the server
-    /// over `window`: for `axum::serve(..).with_graceful_shutdown(io.drain_on_signal(window))`. Signals are waited for from
-    /// the call on; a second one ends the wait. Must be called inside a tokio runtime.
+    /// As [`Server::shutdown_on_signal`], but the server is [drained](Server::drain) over `window` first:
+    /// `tokio::spawn(io.drain_on_signal(window))`. A second signal closes it at once.
     pub fn drain_on_signal(&self, window: Duration) -> impl Future<Output = ()> + Send + 'static {
         let mut signals = Signals::new();
         let this = self.clone();
@@ -114,7 +113,7 @@ impl Server {
             signals.next().await;
             tokio::select! {
                 () = this.drain(window) => {}
-                () = signals.next() => {}
+                () = signals.next() => this.stop(),
             }
         }
     }

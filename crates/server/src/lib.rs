@@ -62,7 +62,8 @@
 //!
 //!     let app = Router::new().route("/", get(async || "hello")).layer(io.layer());
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:5000").await?;
-//!     axum::serve(listener, app).with_graceful_shutdown(io.shutdown_on_signal()).await
+//!     tokio::spawn(io.shutdown_on_signal()); // Ctrl-C and SIGTERM close the server, which ends `serve_app`
+//!     io.serve_app(listener, app).await
 //! }
 //! ```
 //!
@@ -86,7 +87,7 @@
 //! | look at sockets, those of other servers too | [`Operator::sockets`], [`Operator::fetch_sockets`] |
 //! | do something in the background | [`Server::spawn`], [`Socket::spawn`] |
 //! | compress, or not | [`Builder::per_message_deflate`], [`Builder::http_compression`], [`Operator::compress`] |
-//! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_with_service`] |
+//! | serve it | [`Server::layer`], [`Server::service`], [`Server::handle`], [`Server::serve`], [`Server::serve_app`], [`Server::serve_with_service`] |
 //! | speak TLS; HTTP/2 and WebSockets on it (cargo feature `http2`) | [`Server::serve_tls`], [`Server::serve_connection`] |
 //! | serve static files (cargo feature `static-files`) | `Builder::static_files`, `StaticFiles` |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |

@@ -355,8 +355,39 @@ impl Server {
         }
     }
 
+    /// Serves an application with [`Server::layer`] in it, such as an axum `Router`, by the server's own listener, which keeps
+    /// the times of HTTP: [`Builder::header_timeout`], [`keep_alive_timeout`](Builder::keep_alive_timeout),
+    /// [`write_timeout`](Builder::write_timeout). Every request passes the application and its middleware, those of clients
+    /// included.
+    ///
+    /// In place of `axum::serve(listener, app)`, which keeps no such times. It ends when the server has closed; requests that
+    /// are being answered have until then. [`PeerAddr`](crate::PeerAddr) in their extensions is who sent them.
+    ///
+    /// ```no_run
+    /// # async fn f(io: wirebird::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let app = axum::Router::new().route("/", axum::routing::get(async || "hello")).layer(io.layer());
+    /// tokio::spawn(io.shutdown_on_signal()); // Ctrl-C and SIGTERM close the server
+    /// io.serve_app(listener, app).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve_app<S, B>(&self, listener: TcpListener, app: S) -> io::Result<()>
+    where
+        S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let served = Listener::new(self.engine.clone()).through(Tower(app));
+        self.serve_with(listener, served).await
+    }
+
     /// As [`Server::serve_listener`], with a tower service to answer what is not for the server: an axum `Router`, a
-    /// service of warp's filters. It finds the client's address in the request's extensions, as
+    /// service of warp's filters. Requests of clients do not pass it, and so none of its middleware: they are answered at
+    /// once, which costs the least; an application whose middleware is to see them is served by [`Server::serve_app`]. It finds the client's address in the request's extensions, as
     /// [`PeerAddr`](crate::PeerAddr).
     ///
     /// ```no_run
@@ -488,15 +519,16 @@ impl Server {
         async move { core.stopped().await }
     }
 
-    /// Resolves when no connection is left and every disconnect handler has run.
+    /// Resolves when no connection is left, every disconnect handler has run, and the application behind the listener has
+    /// answered its requests.
     async fn emptied(&self) {
         self.engine.emptied().await;
-        while self.root.core.has_sockets() {
+        while self.root.core.has_sockets() || self.engine.has_other_requests() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.engine.stop();
         self.root.core.stop();
         if let Some(adapter) = self.root.core.adapter.get() {
@@ -504,9 +536,10 @@ impl Server {
         }
     }
 
-    /// Resolves when the process is asked to end (Ctrl-C, or SIGTERM on Unix), after closing the server: for
-    /// `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. Signals are waited for from the call on; a
-    /// second one ends the wait for clients. Must be called inside a tokio runtime.
+    /// Closes the server when the process is asked to end (Ctrl-C, or SIGTERM on Unix), which ends [`Server::serve`] and
+    /// its kin: `tokio::spawn(io.shutdown_on_signal())`. Signals are waited for from the call on; a second one ends the wait
+    /// for clients. Where somebody else listens: `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. Must be
+    /// called inside a tokio runtime.
     pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
         self.shutdown_on_signal_within(CLOSE_DEADLINE)
     }

@@ -2,17 +2,23 @@
 
 mod support;
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use axum::extract::Extension;
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
-use support::PATIENCE;
+use support::{PATIENCE, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use wirebird::{PeerAddr, Server};
+use tokio::task::JoinHandle;
+use wirebird::{Limit, PeerAddr, Server, Socket};
 
 /// Sends a request on a connection of its own; returns the head and the body.
-async fn request(addr: std::net::SocketAddr, line: &str, body: &str) -> (String, String) {
+async fn request(addr: SocketAddr, line: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let length = body.len();
     let text =
@@ -46,4 +52,110 @@ async fn a_tower_service_answers_the_rest() {
     assert!(head.starts_with("HTTP/1.1 200 ") && body.starts_with("0{\"sid\""), "{head} {body}");
     io.close_within(Duration::ZERO).await;
     served.await.unwrap().unwrap();
+}
+
+/// An application that is served until the server closes.
+async fn serve(io: &Server, app: Router) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (addr, io) = (listener.local_addr().unwrap(), io.clone());
+    (addr, tokio::spawn(async move { io.serve_app(listener, app).await }))
+}
+
+/// Waits until the server has closed a connection; what it says before.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    // A connection that is reset has ended, too.
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await;
+    let _ = ended.expect("the connection to be closed");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+async fn guard(request: Request, next: Next) -> Result<Response, StatusCode> {
+    let known = request.uri().query().is_some_and(|query| query.contains("key=birds"));
+    if known { Ok(next.run(request).await) } else { Err(StatusCode::UNAUTHORIZED) }
+}
+
+/// F-INT-05, F-INT-06: the requests of clients pass the middleware of an application that the server's listener serves; whoever
+/// passes it is served as ever, and known by address.
+#[tokio::test]
+async fn an_application_sees_the_requests_of_clients() {
+    let io = Server::new();
+    io.on("who", async |socket: Socket| socket.handshake().peer_addr().map(|addr| addr.ip().to_string()));
+    let app = Router::new().route("/", get(async || "home")).layer(io.layer()).layer(from_fn(guard));
+    let (addr, _) = serve(&io, app).await;
+
+    for target in ["/", "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"] {
+        let (head, _) = request(addr, &format!("GET {target}"), "").await;
+        assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+    }
+    assert_eq!(io.engine().session_count(), 0);
+    assert_eq!(request(addr, "GET /?key=birds", "").await.1, "home");
+
+    let target = "/socket.io/?EIO=4&transport=polling&key=birds";
+    let opened = request(addr, &format!("GET {target}"), "").await.1;
+    let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    let target = format!("{target}&sid={}", open["sid"].as_str().unwrap());
+    assert_eq!(request(addr, &format!("POST {target}"), "40\u{1e}427[\"who\"]").await.1, "ok");
+    let answers = request(addr, &format!("GET {target}"), "").await.1;
+    assert!(answers.starts_with("40{") && answers.ends_with("437[\"127.0.0.1\"]"), "{answers}");
+}
+
+/// F-SEC-01: an application that the server's listener serves does not wait for ever for requests that are begun and not
+/// finished, on a new connection or after a request, nor for those that never begin.
+#[tokio::test]
+async fn an_application_is_not_held_by_half_requests() {
+    let short = Duration::from_millis(200);
+    let io = Server::builder().header_timeout(short).keep_alive_timeout(short).build();
+    let app = Router::new().route("/", get(async || "home")).layer(io.layer());
+    let (addr, _) = serve(&io, app).await;
+
+    let whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let cases = [("", false), ("GET / HTTP/1.1\r\nHost: x\r\n", false), (whole, true)];
+    for (sent, answered) in cases {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let said = rest(&mut stream).await;
+        assert_eq!(said.ends_with("home"), answered, "{said}");
+    }
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(format!("{whole}GET /socket.io/?EIO=4").as_bytes()).await.unwrap();
+    assert!(rest(&mut stream).await.ends_with("home"));
+    until("limits", || {
+        let metrics = io.metrics();
+        // What came together with the request before it may count as a pause after that.
+        let (heads, pauses) = (metrics.limit(Limit::HeaderTime), metrics.limit(Limit::IdleTime));
+        heads >= 2 && pauses >= 1 && heads + pauses == 4
+    })
+    .await;
+}
+
+/// F-PRO-22: a server that closes lets the application behind it answer what it was asked before, but does not wait for who
+/// has not asked yet.
+#[tokio::test]
+async fn closing_waits_for_answers_of_the_application() {
+    let io = Server::new();
+    let (asked, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let slow = async move || {
+        asked.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        "at last"
+    };
+    let app = Router::new().route("/slow", get(slow)).route("/", get(async || "home")).layer(io.layer());
+    let (addr, served) = serve(&io, app).await;
+
+    let mut idle = TcpStream::connect(addr).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut half = TcpStream::connect(addr).await.unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /slow").await.unwrap();
+    let waiting = tokio::spawn(async move { request(addr, "GET /slow", "").await });
+    begun.recv().await.unwrap();
+
+    let began = Instant::now();
+    io.close().await;
+    served.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "nobody else is waited for");
+    assert_eq!(waiting.await.unwrap().1, "at last");
+    for stream in [&mut idle, &mut half] {
+        assert!(rest(stream).await.ends_with("home"));
+    }
 }

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("listening on {origin}");
     let app = Router::new().route("/", get(async || Html(page))).layer(io.layer());
-    let serving = axum::serve(listener, app).with_graceful_shutdown(io.shutdown_on_signal());
-    let (served, ()) = tokio::join!(serving.into_future(), webtransport.serve());
+    tokio::spawn(io.shutdown_on_signal());
+    let (served, ()) = tokio::join!(io.serve_app(listener, app), webtransport.serve());
     Ok(served?)
 }

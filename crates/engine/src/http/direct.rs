@@ -40,15 +40,17 @@ pub(super) enum Next<S> {
     Unusual(S, Bytes),
 }
 
-/// Serves a connection as long as its requests are usual ones. `known` is put into the extensions of each.
+/// Serves a connection as long as its requests are usual ones. `known` is put into the extensions of each. Unless `usual`,
+/// none is: the first is given away.
 ///
 /// # Errors
 /// When the connection ends.
-pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions) -> io::Result<Next<S>>
+pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions, usual: bool) -> io::Result<Next<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection = Connection { stream, input: Vec::new(), patience: Patience::new(), served: false };
+    let mut connection =
+        Connection { stream, input: Vec::new(), patience: Patience::new(), served: false, usual };
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
@@ -70,6 +72,8 @@ struct Connection<S> {
     patience: Patience,
     /// A request has been answered: the connection may be idle.
     served: bool,
+    /// Requests to the engine are answered here.
+    usual: bool,
 }
 
 /// A request to the engine, taken out of what was read.
@@ -174,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// Takes a request out of what was read, when its head is there. An unusual one stays there.
     fn take(&mut self, engine: &Engine) -> Poll<Option<Incoming>> {
         let head = match Head::scan(&self.input) {
-            Scan::Head(head) if is_endpoint(engine, head.path) => head,
+            Scan::Head(head) if self.usual && is_endpoint(engine, head.path) => head,
             Scan::Head(_) | Scan::Unusual => return Poll::Ready(None),
             Scan::NotYet => return Poll::Pending,
         };
@@ -441,7 +445,7 @@ mod tests {
             engine.attach_runtime();
             let (stream, other) = tokio::io::duplex(1 << 20);
             let serving = engine.clone();
-            let served = tokio::spawn(async move { run(&serving, other, &Extensions::new()).await });
+            let served = tokio::spawn(async move { run(&serving, other, &Extensions::new(), true).await });
             Self { engine, stream, served }
         }
 

@@ -74,6 +74,11 @@ impl Pace {
         state.read = 0;
     }
 
+    /// Whether a request has begun whose head is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.state.lock().stage, Stage::Head(_))
+    }
+
     fn pause(&self) {
         let reader = {
             let mut state = self.state.lock();

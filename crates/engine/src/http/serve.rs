@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -196,12 +196,14 @@ pub fn not_found() -> Response<Bytes> {
 pub struct Listener {
     engine: Engine,
     fallback: Option<Arc<dyn Fallback>>,
+    /// The fallback gets the engine's requests, too.
+    through: bool,
 }
 
 impl Listener {
     /// Serves `engine`, and 404 for everything else.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, fallback: None }
+        Self { engine, fallback: None, through: false }
     }
 
     /// Lets `fallback` answer what is not for the engine.
@@ -211,8 +213,15 @@ impl Listener {
         self
     }
 
+    /// Lets `fallback` answer everything. It has to hand the engine's requests to [`handle`].
+    #[must_use]
+    pub fn through(mut self, fallback: impl Fallback) -> Self {
+        self.through = true;
+        self.fallback(fallback)
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<FallbackBody> {
-        if is_endpoint(&self.engine, request.uri().path()) {
+        if !self.through && is_endpoint(&self.engine, request.uri().path()) {
             return handle(&self.engine, request)
                 .await
                 .map(|body| body.map_err(|e| match e {}).boxed_unsync());
@@ -264,7 +273,7 @@ impl Listener {
     {
         self.engine.attach_runtime();
         let stream = Timed::new(stream, self.engine.clone());
-        match direct::run(&self.engine, stream, &known).await {
+        match direct::run(&self.engine, stream, &known, !self.through).await {
             Ok(Next::WebSocket(websocket, stream, leftover)) => {
                 return Some((websocket, stream.into_inner(), leftover));
             }
@@ -286,6 +295,7 @@ impl Listener {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let engine = self.engine.clone();
+        let _served = engine.served();
         let answer = move |mut request: Request<Incoming>| {
             request.extensions_mut().extend(known.clone());
             let this = self.clone();
@@ -302,6 +312,7 @@ impl Listener {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let engine = self.engine.clone();
+        let _served = engine.served();
         let pace = Pace::new(&engine);
         let paced = pace.stream(stream);
         let answers = pace.clone();
@@ -318,13 +329,24 @@ impl Listener {
             }
         });
         let config = engine.config();
-        let served = hyper::server::conn::http1::Builder::new()
+        let connection = hyper::server::conn::http1::Builder::new()
             .max_headers(config.max_headers)
             .max_buf_size(config.max_head.max(LEAST_HEAD))
             .serve_connection(TokioIo::new(paced), service)
-            .with_upgrades()
-            .await;
-        if let Err(error) = served {
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = engine.closing() => {
+                // A request whose head is not there yet is none that anybody waits for.
+                if pace.is_in_head() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
             if error.is_parse_too_large() {
                 engine.count_limit(pace.too_large(), None);

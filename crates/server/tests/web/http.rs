@@ -69,14 +69,24 @@ impl Site {
         Self { addr }
     }
 
+    /// An application that the server's own listener serves.
+    async fn served(io: &Server, app: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let io = io.clone();
+        tokio::spawn(async move { io.serve_app(listener, app).await });
+        Self { addr }
+    }
+
     /// The server reached in every way that there is: its own listener, as a service, as a layer of an application
-    /// that says `app` at `/app`.
-    pub(crate) async fn each(io: &Server) -> [(&'static str, Self); 3] {
+    /// that says `app` at `/app`, served by axum or by itself.
+    pub(crate) async fn each(io: &Server) -> [(&'static str, Self); 4] {
         let app = Router::new().route("/app", get(async || "app")).layer(io.layer());
         let service = Router::new().fallback_service(io.service());
         [
             ("listener", Self::alone(io).await),
             ("service", Self::axum(service).await),
+            ("application", Self::served(io, app.clone()).await),
             ("layer", Self::axum(app).await),
         ]
     }
