@@ -114,7 +114,7 @@ impl Engine {
             handler,
             timers: Arc::default(),
             sessions: DashMap::new(),
-            base: Instant::now(),
+            base: clock(),
             ticked: AtomicU64::new(0),
             runtime: OnceLock::new(),
             draining: AtomicBool::new(false),
@@ -556,9 +556,14 @@ impl Drop for Shared {
     }
 }
 
-/// Milliseconds since `base` by tokio's clock, which tests can pause.
+/// The time by tokio's clock, which tests can pause.
+fn clock() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Milliseconds since `base`.
 fn since(base: Instant) -> Millis {
-    tokio::time::Instant::now().into_std().saturating_duration_since(base).as_millis() as Millis
+    clock().saturating_duration_since(base).as_millis() as Millis
 }
 
 /// Runs deadlines until the engine stops or is dropped.

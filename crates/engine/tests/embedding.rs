@@ -261,6 +261,49 @@ fn time_passes_by_tick() {
     assert_eq!(engine.session_count(), 0);
 }
 
+/// A client that takes its time between probe and upgrade gets no ping meanwhile, and is not closed for want of a pong.
+#[test]
+fn no_pong_is_due_between_probe_and_upgrade() {
+    let beats = config(|c| {
+        c.ping_interval = Duration::from_secs(1);
+        c.ping_timeout = Duration::from_secs(2);
+    });
+    let (engine, _events) = inline(beats, quiet);
+    let session = open_polling(&engine);
+    let target = format!("/socket.io/?EIO=4&transport=polling&sid={}", session.id());
+    let start = Instant::now();
+    let stream = Connection::upgrade(&session, || {}).expect("nobody else wants to take over");
+    stream.feed(text("2probe"));
+    assert_eq!(stream.take_batch(), [text("3probe")]);
+    for seconds in 1..9 {
+        engine.tick(start + Duration::from_secs(seconds));
+        let Step::Poll(poll, _) = step(&engine, "GET", &target) else { panic!("the session is gone") };
+        assert_eq!(block_on(poll).bytes(), "6", "after {seconds} s");
+    }
+    stream.feed(text("5"));
+    assert_eq!(stream.take_batch(), [text("2")], "the ping has waited");
+    engine.tick(start + Duration::from_millis(9900));
+    assert!(stream.is_open(), "its pong has its whole time from now on");
+    stream.feed(text("3"));
+    engine.tick(start + Duration::from_millis(11_200));
+    assert_eq!(stream.take_batch(), [text("2")], "the heart beats on");
+    engine.tick(start + Duration::from_millis(13_200));
+    assert!(!stream.is_open());
+}
+
+/// R14: where tests pause tokio's clock, the engine goes by that from its first moment on, however much later by the clock on
+/// the wall it was made.
+#[tokio::test(start_paused = true)]
+async fn a_paused_clock_is_the_clock_of_the_engine() {
+    std::thread::sleep(Duration::from_millis(30));
+    let (engine, _events) = inline(Config::default(), quiet);
+    engine.attach_runtime();
+    for expected in [0, 10, 20] {
+        assert_eq!(engine.now(), expected);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// F-PRO-07: a pong that was due while a handler blocked gets its whole time once the handler is done.
 #[test]
 fn a_pong_gets_its_time_after_a_blocked_handler() {

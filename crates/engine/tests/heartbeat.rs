@@ -5,7 +5,7 @@ mod support;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use support::{Polling, TestServer, Ws, config, pending_for, quiet, until, within};
+use support::{Polling, TestServer, Ws, config, pending_for, quiet, within};
 use wirebird_engine::{CloseReason, Config, Message, Outgoing};
 
 fn beats(interval: u64, timeout: u64) -> Config {
@@ -38,7 +38,7 @@ async fn pings_come_one_interval_after_open_and_pong() {
 /// F-PRO-07, hazard AB-18: without a pong the reason is "ping timeout", on polling as on WebSocket.
 #[tokio::test]
 async fn a_missing_pong_is_a_ping_timeout_on_polling() {
-    let mut server = TestServer::with(beats(100, 500), quiet).await;
+    let mut server = TestServer::with(beats(50, 1500), quiet).await;
     let mut client = Polling::open(server.addr).await;
     assert_eq!(client.poll().await, ["2"]);
     client.begin_poll().await;
@@ -127,14 +127,15 @@ async fn blocking(config: Config) -> (TestServer, mpsc::Sender<()>) {
 /// F-PRO-07, pain 17: the heart beats on while a handler blocks, and a pong that nobody could read is not late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_blocked_handler_delays_no_ping_and_costs_no_session() {
-    let (mut server, go_on) = blocking(beats(100, 400)).await;
+    let (mut server, go_on) = blocking(beats(100, 1000)).await;
     let (mut blocked, _) = Ws::open(server.addr).await;
     let (mut other, _) = Ws::open(server.addr).await;
     blocked.send("4block").await;
     assert_eq!(server.text().await, "block");
     assert_eq!(blocked.text().await, "2", "the ping comes though the handler blocks");
     blocked.send("3").await;
-    for _ in 0..8 {
+    // The pong of the blocked one falls due meanwhile.
+    for _ in 0..16 {
         assert_eq!(other.text().await, "2");
         other.send("3").await;
     }
@@ -149,14 +150,14 @@ async fn a_blocked_handler_delays_no_ping_and_costs_no_session() {
 /// F-PRO-07, F-SCL-06: the same on polling, where the handler holds the POST and polls go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_blocked_post_delays_no_ping_and_costs_no_session() {
-    let (mut server, go_on) = blocking(beats(100, 400)).await;
+    let (mut server, go_on) = blocking(beats(100, 1000)).await;
     let mut client = Polling::open(server.addr).await;
     client.begin_post(b"4block").await;
     assert_eq!(server.text().await, "block");
     assert_eq!(client.poll().await, ["2"], "the ping comes though the handler blocks");
     client.begin_poll().await;
     // The client cannot send its pong: its POST has not been answered.
-    assert!(pending_for(Duration::from_millis(1000), client.get.response()).await);
+    assert!(pending_for(Duration::from_millis(1500), client.get.response()).await);
     assert_eq!(server.engine.session_count(), 1);
     go_on.send(()).unwrap();
     assert_eq!(client.post.response().await.text(), "ok");
@@ -169,7 +170,7 @@ async fn a_blocked_post_delays_no_ping_and_costs_no_session() {
 /// A WebSocket that probes a session does not make its blocked POST count as idle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_probe_does_not_hide_a_blocked_post() {
-    let (mut server, go_on) = blocking(beats(100, 400)).await;
+    let (mut server, go_on) = blocking(beats(100, 1000)).await;
     let mut client = Polling::open(server.addr).await;
     client.begin_post(b"4block").await;
     assert_eq!(server.text().await, "block");
@@ -179,7 +180,7 @@ async fn a_probe_does_not_hide_a_blocked_post() {
     ws.send_close(1000).await;
     ws.closed().await;
     client.begin_poll().await;
-    assert!(pending_for(Duration::from_millis(1000), client.get.response()).await);
+    assert!(pending_for(Duration::from_millis(1500), client.get.response()).await);
     go_on.send(()).unwrap();
     assert_eq!(client.post.response().await.text(), "ok");
     client.send("3").await;
@@ -218,25 +219,4 @@ async fn a_polling_session_lives_as_long_as_its_pongs() {
     }
     client.send("4done").await;
     assert_eq!(server.text().await, "done");
-}
-
-/// A client that takes its time between probe and upgrade gets no ping meanwhile, and is not closed for want of a
-/// pong.
-#[tokio::test]
-async fn no_pong_is_due_between_probe_and_upgrade() {
-    let mut server = TestServer::with(beats(150, 400), quiet).await;
-    let mut client = Polling::open(server.addr).await;
-    let mut ws = Ws::to(server.addr, &client.target_on("websocket"), &[]).await;
-    ws.probe().await;
-    let until_late = Instant::now() + Duration::from_millis(1200);
-    while Instant::now() < until_late {
-        assert_eq!(client.poll().await, ["6"]);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    ws.send("5").await;
-    server.upgraded().await;
-    assert_eq!(ws.text().await, "2");
-    ws.send("3").await;
-    assert_eq!(ws.text().await, "2");
-    until("an open session", || server.engine.session_count() == 1).await;
 }
