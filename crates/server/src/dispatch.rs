@@ -10,7 +10,7 @@ use wirebird_engine::SendError;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
-use crate::error::{ConnectError, EmitError};
+use crate::error::{ConnectError, EmitError, plain_json};
 use crate::lanes::Lane;
 use crate::mailbox::{Load, Visit};
 use crate::packet::Encoded;
@@ -82,14 +82,13 @@ impl ConnectResponder {
     }
 
     /// Accepts, and adds members to the object that the client receives beside its `sid`. What does not serialise as
-    /// an object adds nothing.
+    /// an object, or cannot be put into JSON (binary, NaN), adds nothing, and a warning is logged.
     pub fn accept_with(mut self, extra: &impl Serialize) {
         let Some(socket) = self.0.take() else { return };
-        let members = match serde_json::to_value(extra) {
-            Ok(serde_json::Value::Object(members)) => Some(members),
-            _ => None,
-        };
-        socket.accept(members);
+        let members = plain_json(extra).inspect_err(|reason| {
+            tracing::warn!(target: "wirebird::socketio", %reason, "what is to go with CONNECT cannot be sent; left out");
+        });
+        socket.accept(members.ok());
     }
 
     /// Refuses; the client is told why.

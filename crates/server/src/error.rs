@@ -5,8 +5,9 @@ use std::fmt;
 
 use bytestring::ByteString;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wirebird_proto::socket_io::DecodeError;
-use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value, without_data};
+use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value, encode_args, without_data};
 
 use crate::guard::clipped;
 use crate::layers::{NotInSession, RateLimited};
@@ -263,20 +264,17 @@ impl ConnectError {
         Self::new(REJECTED)
     }
 
-    /// Adds details for the client. Details that cannot be put into JSON (binary, unsupported types) are left out, and
-    /// a warning is logged.
+    /// Adds details for the client. Details that cannot be put into JSON (binary, NaN, unsupported types) are left out,
+    /// and a warning is logged.
     #[must_use]
     pub fn with_data(mut self, data: impl Serialize) -> Self {
-        let mut json = Vec::new();
-        let mut attachments = Vec::new();
-        let encoded = wirebird_proto::value::encode_args(&(data,), &mut json, &mut attachments);
-        self.data = match encoded {
-            Ok(_) if attachments.is_empty() => serde_json::from_slice(&json).ok(),
-            _ => None,
-        };
-        if self.data.is_none() {
-            tracing::warn!(target: "wirebird::socketio", "the data of a refusal cannot be sent as JSON; left out");
-        }
+        self.data = plain_json(&data)
+            .inspect_err(|reason| {
+                tracing::warn!(
+                    target: "wirebird::socketio", %reason, "the data of a refusal cannot be sent as JSON; left out"
+                );
+            })
+            .ok();
         self
     }
 
@@ -332,6 +330,16 @@ impl From<Error> for ConnectError {
     }
 }
 
+/// What becomes of `data` in a packet that holds JSON and no binary; or why that cannot be.
+pub(crate) fn plain_json<T: DeserializeOwned>(data: &impl Serialize) -> Result<T, String> {
+    let (mut json, mut attachments) = (Vec::new(), Vec::new());
+    encode_args(&(data,), &mut json, &mut attachments).map_err(|error| error.to_string())?;
+    if !attachments.is_empty() {
+        return Err("there is binary in it".into());
+    }
+    serde_json::from_slice(&json).map_err(|error| error.to_string())
+}
+
 /// Why nothing was emitted.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -339,7 +347,8 @@ pub enum EmitError {
     /// The event's name is one of those that the protocol keeps for itself: `connect`, `connect_error`, `disconnect`,
     /// `disconnecting`, `newListener`, `removeListener`.
     ReservedName(String),
-    /// The data cannot be put into a packet.
+    /// The data cannot be put into a packet: it has a number that JSON does not have (NaN, an infinity), a map whose keys
+    /// are neither text nor numbers, or it failed to serialise. Nobody gets anything of it.
     Encode(EncodeError),
     /// The data makes a packet that clients would not accept.
     Packet(DecodeError),
@@ -361,7 +370,7 @@ impl fmt::Display for EmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedName(name) => write!(f, "{name:?} is a reserved event name and cannot be emitted"),
-            Self::Encode(error) => write!(f, "the data cannot be sent: {error}"),
+            Self::Encode(error) => error.fmt(f),
             Self::Packet(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Parser(error) => write!(f, "the data cannot be sent: {error}"),
             Self::Full => f.write_str("the client's send queue is full"),

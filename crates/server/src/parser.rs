@@ -188,8 +188,8 @@ impl Decoder for socket_io::Decoder {
 /// * A JavaScript `Date`, and a timestamp, is text such as `2024-05-06T07:08:09.010Z`; handlers may take it as a
 ///   [`Date`](crate::Date), and send one that the client gets as a `Date`.
 /// * `undefined` is `null` as an argument or in an array, and no member at all in an object.
-/// * NaN and infinities are `null`. Integers have 64 bits, and what has more is floating point; JavaScript clients round
-///   integers above 2^53.
+/// * NaN and infinities that a client sends are `null`. Emitting them is an error, as with JSON.
+/// * Integers have 64 bits, and what has more is floating point; JavaScript clients round integers above 2^53.
 /// * Other extensions are objects `{"_ext":5,"data":<binary>}`. Such an object with a type from 1 to 127 is sent as that
 ///   extension.
 ///

@@ -13,7 +13,8 @@ use wirebird::extract::{Auth, Data};
 use wirebird::parser::{MsgPack, Packet, PacketKind};
 use wirebird::testing::TestClient;
 use wirebird::{
-    Builder, ConnectError, Date, Handshake, MemoryCluster, RawArgs, Server, Socket, TrustedProxies, Value,
+    Builder, ConnectError, Date, EmitError, Handshake, MemoryCluster, RawArgs, Server, Socket,
+    TrustedProxies, Value,
 };
 use wirebird_proto::socket_io::{Limits, msgpack};
 
@@ -73,6 +74,32 @@ impl Packer {
             PacketKind::Event { args, .. } | PacketKind::Ack { args, .. } => args,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// AB-09, F-ARG-09: NaN and infinities are an error in whichever format they would be sent, and so is a number that is an
+/// infinity in this one. Those that a client sends are null for handlers.
+#[tokio::test]
+async fn numbers_that_are_not_finite() {
+    let io = builder().build();
+    io.on("echo", async |socket: Socket, Data(value): Data<Value>| socket.emit("back", value));
+    let (client, socket) = Packer::join(&io).await;
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(matches!(socket.emit("e", [number]), Err(EmitError::Encode(_))));
+        assert!(matches!(io.emit("e", (1, number as f32)), Err(EmitError::Encode(_))));
+    }
+    for json in ["1e999", "[-1e999]"] {
+        let args = RawArgs::from_json_elements(json.into(), Vec::new()).unwrap();
+        let error = socket.emit_raw("e", &args).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the data cannot be sent: number is beyond the range of floating point"
+        );
+        assert!(io.all().emit_raw("e", &args).is_err());
+    }
+    for nan_or_infinite in ["cb7ff8000000000000", "cb7ff0000000000000", "caff800000"] {
+        client.emit("echo", nan_or_infinite);
+        assert_eq!(client.args().await.json(), "null");
     }
 }
 

@@ -2,13 +2,17 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
 use support::{Client, Log, logged, watched};
 use wirebird::extract::{Args, Data, EventName, State};
-use wirebird::{Accept, AckSender, ConnectError, EmitError, Error, RawArgs, Server, Socket, Value};
+use wirebird::{
+    Accept, AckError, AckSender, ConnectError, EmitError, EncodeError, Error, MemoryCluster, RawArgs, Reply,
+    Server, Socket, Value,
+};
 
 async fn connected(io: &Server) -> (Client, Socket) {
     let client = Client::open(io);
@@ -212,26 +216,100 @@ async fn nesting() {
 
 // ---- wire-protocol §4.5: what clients must not be sent ----
 
-/// wire-protocol §4.5, row 1: NaN and infinities are null in everything that goes out, because no client reads them.
+/// wire-protocol §4.5, row 1; AB-09, F-ARG-06, F-ARG-09: NaN and infinities are an error of whatever would send them, because
+/// no client reads them; nothing of it goes out, and the error says why.
 #[tokio::test]
 async fn no_client_gets_a_number_that_json_does_not_have() {
-    let io = Server::builder().namespaces(Accept::Any).build();
-    fn strange() -> impl serde::Serialize + Send {
-        (f64::NAN, [f32::INFINITY], json!({ "a": 1 }), Value::from(f64::NEG_INFINITY))
-    }
-    io.on("ask", async || strange());
-    io.of("/no").on_connect(async |_: Socket| Err::<(), _>(ConnectError::new("no").with_data([f64::NAN])));
+    let io = Server::builder().adapter(MemoryCluster::new().adapter()).build();
     let (client, socket) = connected(&io).await;
-    let nulls = r#"null,[null],{"a":1},null"#;
-    socket.emit("e", strange()).unwrap();
-    io.emit("e", strange()).unwrap();
-    assert_eq!(client.next_many(2).await, [format!(r#"2["e",{nulls}]"#), format!(r#"2["e",{nulls}]"#)]);
-    assert_eq!(client.call(1, r#"["ask"]"#).await, [format!("31[{nulls}]")]);
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let is_refused = |result: Result<(), EmitError>| {
+            let error = result.expect_err("a number that JSON does not have");
+            assert!(matches!(error, EmitError::Encode(_)), "{error:?}");
+            assert_eq!(error.to_string(), format!("the data cannot be sent: {number} is no number in JSON"));
+        };
+        let data = || ("fine", BTreeMap::from([("a", [Some(number as f32)])]), Bytes::from_static(b"x"));
+        is_refused(socket.emit("e", data()));
+        is_refused(socket.emit_volatile("e", data()).map(drop));
+        is_refused(socket.send(data()));
+        is_refused(socket.send_json(number));
+        is_refused(io.emit("e", data()));
+        is_refused(io.send(number));
+        is_refused(io.send_json(data()));
+        is_refused(io.to("nobody").emit("e", data()));
+        is_refused(io.all().send(data()));
+        is_refused(io.all().compress(false).conflate("key").emit("e", number));
+        is_refused(io.server_side_emit("e", data()));
+        is_refused(Reply::new(data()).map(drop));
+        is_refused(io.emit_with_ack::<()>("e", data()).await.map(drop));
+        match socket.emit_with_ack::<()>("e", data()).await {
+            Err(AckError::Emit(error)) => is_refused(Err(error)),
+            other => panic!("{other:?}"),
+        }
+        assert!(socket.set_data(number).is_err_and(|error| error.downcast_ref::<EncodeError>().is_some()));
+    }
+    socket.emit("next", ()).unwrap();
+    assert_eq!(client.next().await, r#"2["next"]"#);
+}
+
+/// AB-09, F-ARG-06, F-ACK-04, F-ERR-03: an answer with NaN in it is a failure of its handler; the error handler may answer.
+#[tokio::test]
+async fn an_answer_that_json_does_not_have_is_a_failure_of_its_handler() {
+    let log = Log::default();
+    let io = Server::new();
+    io.on("plain", async || f64::NAN);
+    io.on("result", async || Ok::<_, Error>([f64::NAN]));
+    io.on("late", async || {
+        tokio::task::yield_now().await;
+        a_map(f32::NAN)
+    });
+    io.on("sender", async |ack: AckSender| ack.send((1, f64::NAN)));
+    io.on("fine", async || ());
+    let (client, _) = connected(&io).await;
+    let events = ["plain", "result", "late", "sender"];
+    for event in events {
+        // Nobody answers, and nothing else happens to the client.
+        client.send(format!(r#"21["{event}"]"#));
+        assert_eq!(client.call(2, r#"["fine"]"#).await, ["32[]"], "{event}");
+    }
+    let told = log.clone();
+    io.on_error(move |error: Error| {
+        told.push(error.to_string());
+        std::future::ready("sorry")
+    });
+    for event in &events[..3] {
+        assert_eq!(client.call(3, &format!(r#"["{event}"]"#)).await, [r#"33["sorry"]"#], "{event}");
+    }
+    client.send(r#"24["sender"]"#);
+    assert_eq!(log.wait(4).await, ["the data cannot be sent: NaN is no number in JSON"; 4]);
+}
+
+/// Data that is a map, and no `Value`.
+fn a_map<T>(number: T) -> BTreeMap<&'static str, T> {
+    BTreeMap::from([("a", number)])
+}
+
+/// AB-09: what goes with a refusal or a CONNECT is left out as a whole when NaN is in it; what is said stays.
+#[tokio::test]
+async fn details_of_an_answer_to_connect_are_left_out_when_json_does_not_have_them() {
+    struct Doorman;
+    impl wirebird::Dispatcher for Doorman {
+        fn connect(&self, request: wirebird::ConnectRequest, responder: wirebird::ConnectResponder) {
+            match request.socket.namespace().name() {
+                "/no" => responder.refuse(ConnectError::new("no").with_data(("detail", [f64::NAN]))),
+                _ => responder.accept_with(&a_map(f64::INFINITY)),
+            }
+        }
+        fn event(&self, _: wirebird::IncomingEvent) {}
+        fn disconnect(&self, _: Socket, _: wirebird::DisconnectReason, _: wirebird::Completion) {}
+    }
+    let io = Server::builder().dispatcher(std::sync::Arc::new(Doorman)).namespaces(Accept::Any).build();
+    let client = Client::open(&io);
     client.send("0/no,");
-    assert_eq!(client.next().await, r#"4/no,{"message":"no","data":[null]}"#);
-    let asked = tokio::spawn(async move { socket.emit_with_ack::<()>("ask", strange()).await });
-    assert_eq!(client.next().await, format!(r#"20["ask",{nulls}]"#));
-    asked.abort();
+    assert_eq!(client.next().await, r#"4/no,{"message":"no"}"#);
+    client.send("0/yes,");
+    let accepted = client.next().await;
+    assert!(accepted.starts_with(r#"0/yes,{"sid":""#) && !accepted.contains("\"a\""), "{accepted}");
 }
 
 /// wire-protocol §4.5, row 3: an event of a reserved name cannot be emitted, in whichever way.

@@ -49,6 +49,8 @@ pub enum DecodeError {
     TooDeep,
     /// There are more arguments than [`Limits::max_arguments`](super::Limits::max_arguments).
     TooManyArguments,
+    /// A number that JSON can write and floating point cannot hold, in a packet that is not encoded as JSON.
+    NumberTooLarge,
     /// The payload is missing, forbidden or of the wrong kind for the type of packet.
     InvalidPayload,
     /// An event with a name that belongs to the protocol.
@@ -77,6 +79,7 @@ impl fmt::Display for DecodeError {
             Self::InvalidMessagePack { offset } => return write!(f, "invalid MessagePack at byte {offset}"),
             Self::TooDeep => "data is nested too deep",
             Self::TooManyArguments => "too many arguments",
+            Self::NumberTooLarge => "number is beyond the range of floating point",
             Self::InvalidPayload => "invalid payload",
             Self::ReservedEvent(name) => return write!(f, "event name {:?} is reserved", &**name),
             Self::UnexpectedText => "text instead of binary",

@@ -26,14 +26,14 @@ impl From<bool> for Value {
     }
 }
 
-/// What is not finite becomes null, because JSON has no word for it.
+/// What is not finite becomes null, as in `serde_json`: no [`Value`] holds what could not be sent.
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Number::from_f64(value).map_or(Self::Null, Self::Number)
     }
 }
 
-/// What is not finite becomes null, because JSON has no word for it.
+/// What is not finite becomes null, as in `serde_json`: no [`Value`] holds what could not be sent.
 impl From<f32> for Value {
     fn from(value: f32) -> Self {
         f64::from(value).into()

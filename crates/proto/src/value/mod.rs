@@ -20,6 +20,7 @@ mod args;
 mod convert;
 mod date;
 mod de;
+mod finite;
 mod handoff;
 mod map;
 mod ser;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 
+use super::finite::Finite;
 use super::{Value, date, handoff};
 
 /// Serialises `value` as arguments: appends them to `json`, joined by commas and without brackets, and their
@@ -23,12 +24,14 @@ use super::{Value, date, handoff};
 /// * What serialises as bytes (such as [`Bytes`]; a `Vec<u8>` does not by itself) becomes the placeholder
 ///   `{"_placeholder":true,"num":N}` and an attachment, in the order of the text. `N` is its index in
 ///   `attachments`, hence several calls can share the vectors; the caller puts the comma between.
-/// * What looks like a placeholder in the data stays what it is. NaN and infinities become `null`.
+/// * What looks like a placeholder in the data stays what it is.
+/// * NaN and infinities are an error, wherever they are: JSON has no such numbers. A [`Value`] or a `serde_json::Value`
+///   has none either; what is made of one has `null` in their place already.
 ///
 /// # Errors
 ///
-/// JSON cannot express the value (a map whose keys are neither strings nor numbers), or its own `Serialize`
-/// failed. Then `json` and `attachments` are as they were.
+/// JSON cannot express the value (NaN, infinities, a map whose keys are neither strings nor numbers), or its own
+/// `Serialize` failed. Then `json` and `attachments` are as they were.
 pub fn encode_args<T: Serialize + ?Sized>(
     value: &T,
     json: &mut Vec<u8>,
@@ -64,7 +67,8 @@ fn encode<T: Serialize + ?Sized>(
     let before = (json.len(), attachments.len());
     let formatter = ArgsFormatter { attachments: &mut *attachments, top, depth: 0 };
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, formatter);
-    let result = value.serialize(ArgsSerializer { json: &mut serializer, top, is_array: is_array::<T> });
+    let result =
+        value.serialize(ArgsSerializer { json: Finite(&mut serializer), top, is_array: is_array::<T> });
     match result {
         Ok(()) => Ok(()),
         Err(cause) => {
@@ -83,7 +87,7 @@ pub struct EncodeError {
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "value cannot be sent: {}", self.cause)
+        write!(f, "the data cannot be sent: {}", self.cause)
     }
 }
 
@@ -188,17 +192,16 @@ impl Formatter for ArgsFormatter<'_> {
     }
 }
 
-type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>, ArgsFormatter<'a>>;
+type Json<'s, 'a> = Finite<&'s mut serde_json::Serializer<&'a mut Vec<u8>, ArgsFormatter<'a>>>;
 
 /// Whether a type of that name is a serialiser that writes arguments.
 pub(super) fn writes_args(serializer: &str) -> bool {
-    serializer == any::type_name::<&mut Json<'_>>()
-        || serializer == any::type_name::<ArgsSerializer<'_, '_>>()
+    serializer == any::type_name::<Json<'_, '_>>() || serializer == any::type_name::<ArgsSerializer<'_, '_>>()
 }
 
 /// The outermost level of a value: tells how many arguments it is, and leaves the rest to `serde_json`.
 struct ArgsSerializer<'s, 'a> {
-    json: &'s mut Json<'a>,
+    json: Json<'s, 'a>,
     top: &'a Top,
     /// Whether the type being serialised is an array. Asked only where it matters.
     is_array: fn() -> bool,
@@ -248,13 +251,13 @@ macro_rules! scalar {
 impl<'s, 'a> Serializer for ArgsSerializer<'s, 'a> {
     type Ok = ();
     type Error = serde_json::Error;
-    type SerializeSeq = <&'s mut Json<'a> as Serializer>::SerializeSeq;
-    type SerializeTuple = <&'s mut Json<'a> as Serializer>::SerializeTuple;
-    type SerializeTupleStruct = <&'s mut Json<'a> as Serializer>::SerializeTupleStruct;
-    type SerializeTupleVariant = <&'s mut Json<'a> as Serializer>::SerializeTupleVariant;
-    type SerializeMap = <&'s mut Json<'a> as Serializer>::SerializeMap;
-    type SerializeStruct = <&'s mut Json<'a> as Serializer>::SerializeStruct;
-    type SerializeStructVariant = <&'s mut Json<'a> as Serializer>::SerializeStructVariant;
+    type SerializeSeq = <Json<'s, 'a> as Serializer>::SerializeSeq;
+    type SerializeTuple = <Json<'s, 'a> as Serializer>::SerializeTuple;
+    type SerializeTupleStruct = <Json<'s, 'a> as Serializer>::SerializeTupleStruct;
+    type SerializeTupleVariant = <Json<'s, 'a> as Serializer>::SerializeTupleVariant;
+    type SerializeMap = <Json<'s, 'a> as Serializer>::SerializeMap;
+    type SerializeStruct = <Json<'s, 'a> as Serializer>::SerializeStruct;
+    type SerializeStructVariant = <Json<'s, 'a> as Serializer>::SerializeStructVariant;
 
     scalar! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)

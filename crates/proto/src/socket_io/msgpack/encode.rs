@@ -15,7 +15,8 @@ use crate::value::Date;
 ///
 /// # Errors
 ///
-/// `auth` or the data of CONNECT_ERROR is not JSON; a piece of text or binary, an array or an object has 4 GiB or more.
+/// `auth` or the data of CONNECT_ERROR is not JSON; a number such as `1e999` is beyond floating point; a piece of text or
+/// binary, an array or an object has 4 GiB or more.
 pub fn encode(packet: &Packet) -> Result<Vec<u8>, DecodeError> {
     let (kind, id) = match &packet.kind {
         PacketKind::Connect { .. } => (0, None),
@@ -192,29 +193,28 @@ impl<'a> Json<'a> {
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.pos = scanner::number(bytes, start)?;
-                return Ok(self.number(&self.text[start..self.pos]));
+                return self.number(&self.text[start..self.pos]);
             }
             _ => return Err(self.error()),
         }
         Ok(Written::Other)
     }
 
-    fn number(&mut self, text: &str) -> Written {
+    fn number(&mut self, text: &str) -> Result<Written, DecodeError> {
         if let Ok(number) = text.parse::<u64>() {
             self.out.unsigned(number);
-            return i64::try_from(number).map_or(Written::Other, Written::Integer);
+            return Ok(i64::try_from(number).map_or(Written::Other, Written::Integer));
         }
         // A negative zero is floating point.
         if let Some(number) = text.parse().ok().filter(|number| *number != 0) {
             let _ = encode::write_sint(&mut self.out.0, number);
-            return Written::Integer(number);
+            return Ok(Written::Integer(number));
         }
-        // As everywhere, what is not finite is null.
-        let _ = match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => encode::write_f64(&mut self.out.0, number).map_err(|_| ()),
-            _ => encode::write_nil(&mut self.out.0).map_err(|_| ()),
-        };
-        Written::Other
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => drop(encode::write_f64(&mut self.out.0, number)),
+            _ => return Err(DecodeError::NumberTooLarge),
+        }
+        Ok(Written::Other)
     }
 
     fn array(&mut self) -> Result<Written, DecodeError> {

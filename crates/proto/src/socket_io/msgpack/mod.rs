@@ -8,7 +8,7 @@
 //! | MessagePack | JSON of arguments |
 //! |---|---|
 //! | integers of 64 bits, signed or not | integers |
-//! | floating point | numbers with a fraction or an exponent; NaN and infinities are `null` |
+//! | floating point | numbers with a fraction or an exponent; NaN and infinities, which JSON does not have, are `null` |
 //! | `bin` | an attachment, which shares the memory of the message |
 //! | extension 0 of fixed length 1, JavaScript's `undefined` | absent from an object, else `null` |
 //! | extension 0 of variable length, Node's `ArrayBuffer` | an attachment |
@@ -17,7 +17,8 @@
 //! | keys of maps that are integers | their digits |
 //!
 //! The other way, such dates become extension 0, extensions of types 1 to 127 become what they were, and integers beyond
-//! 64 bits floating point. Of duplicate keys in data the last one counts, as in JSON.
+//! 64 bits floating point; a number beyond that, such as `1e999`, cannot be written. Of duplicate keys in data the last
+//! one counts, as in JSON.
 //!
 //! Source: the MessagePack specification; notepack.io 2.2, which the JavaScript parser is made of.
 

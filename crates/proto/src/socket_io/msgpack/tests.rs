@@ -247,8 +247,8 @@ fn values_that_are_converted() {
         ("18446744073709551616", "cb43f0000000000000"),
         ("-9223372036854775809", "cbc3e0000000000000"),
         ("1e2", "cb4059000000000000"),
-        ("1e999", "c0"),
-        ("-1e999", "c0"),
+        ("1.7976931348623157e308", "cb7fefffffffffffff"),
+        ("1e-999", "cb0000000000000000"),
         (r#""\ud83d\ude00""#, "a4f09f9880"),
         (r#""\ud800""#, "a3efbfbd"),
         (r#""\u0041""#, "a141"),
@@ -266,6 +266,20 @@ fn values_that_are_converted() {
         } else {
             assert!(argument.is_empty(), "{json}");
         }
+    }
+}
+
+/// F-ARG-06, F-ARG-09: what is an infinity in floating point is not sent, wherever it is.
+#[test]
+fn numbers_beyond_floating_point_cannot_be_written() {
+    for json in ["1e999", "-1e999", "[1e309]", r#"{"a":[-2e308]}"#, &format!("1{}", "0".repeat(400))] {
+        let args = RawArgs::from_json_elements(json.into(), Vec::new()).unwrap();
+        let event = PacketKind::Event { id: None, name: "e".into(), args: args.clone() };
+        for kind in [event, PacketKind::Ack { id: 1, args }] {
+            assert_eq!(encode(&Packet::new("/", kind)), Err(DecodeError::NumberTooLarge), "{json}");
+        }
+        let refusal = PacketKind::ConnectError { data: json.into() };
+        assert_eq!(encode(&Packet::new("/", refusal)), Err(DecodeError::NumberTooLarge), "{json}");
     }
 }
 

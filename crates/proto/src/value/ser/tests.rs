@@ -127,9 +127,114 @@ fn text_is_written_as_serde_json_writes_it() {
     }
 }
 
+/// Data that has one value at every place that a serialiser knows.
+fn places(number: impl Serialize + Copy + 'static) -> Vec<Box<dyn Fn() -> Result<String, EncodeError>>> {
+    #[derive(Serialize)]
+    struct Tuple<T>(u8, T);
+    #[derive(Serialize)]
+    struct Struct<T> {
+        field: T,
+    }
+    #[derive(Serialize)]
+    enum Enum<T> {
+        Newtype(T),
+        Tuple(u8, T),
+        Struct { field: T },
+    }
+    #[derive(Serialize)]
+    struct Flat<T> {
+        #[serde(flatten)]
+        inner: Struct<T>,
+    }
+    fn place(value: impl Serialize + 'static) -> Box<dyn Fn() -> Result<String, EncodeError>> {
+        Box::new(move || {
+            let (mut json, mut attachments) = (b"kept,".to_vec(), vec![Bytes::from_static(b"kept")]);
+            let result = encode_args(&value, &mut json, &mut attachments);
+            if result.is_err() {
+                assert_eq!((&*json, attachments.len()), (&b"kept,"[..], 1));
+            }
+            result.map(|_| String::from_utf8(json).unwrap().split_off(5))
+        })
+    }
+    macro_rules! at_the_top_and_within {
+        ($($value:expr),* $(,)?) => {
+            vec![$(place($value), place((Blob(b"x"), $value)), place(Some([$value]))),*]
+        };
+    }
+    at_the_top_and_within![
+        number,
+        Some(number),
+        Newtype(number),
+        [number],
+        vec![number],
+        (1, number),
+        Tuple(1, number),
+        Struct { field: number },
+        Flat { inner: Struct { field: number } },
+        Enum::Newtype(number),
+        Enum::Tuple(1, number),
+        Enum::Struct { field: number },
+        BTreeMap::from([("key", number)]),
+        Ok::<_, u8>(number),
+        Box::new(number),
+    ]
+}
+
+/// F-ARG-06, F-ARG-09: what JSON has no number for is refused wherever it is, by its name, and leaves nothing behind.
 #[test]
-fn numbers_that_json_has_no_word_for() {
-    check(&(f64::NAN, f32::INFINITY, [f64::NEG_INFINITY], 1.5), 4, "null,null,[null],1.5");
+fn numbers_that_json_does_not_have_are_refused_everywhere() {
+    let all = [
+        (places(f64::NAN), "NaN"),
+        (places(f64::INFINITY), "inf"),
+        (places(f64::NEG_INFINITY), "-inf"),
+        (places(f32::NAN), "NaN"),
+        (places(f32::NEG_INFINITY), "-inf"),
+    ];
+    for (places, name) in all {
+        for (index, encode) in places.iter().enumerate() {
+            let error = encode().expect_err(&format!("{name} at place {index}"));
+            assert_eq!(error.to_string(), format!("the data cannot be sent: {name} is no number in JSON"));
+        }
+    }
+    // The same places take any other number.
+    for (places, json) in [(places(-0.5), "-0.5"), (places(2.5_f32), "2.5"), (places(None::<f64>), "null")] {
+        for (index, encode) in places.iter().enumerate() {
+            let written = encode().unwrap_or_else(|error| panic!("{json} at place {index}: {error}"));
+            assert!(written.contains(json), "{written}");
+        }
+    }
+}
+
+/// F-ARG-06: a number that is a key is text in JSON; that of no number is refused, too.
+#[test]
+fn keys_that_are_no_numbers_are_refused() {
+    /// A map with one key.
+    struct Keyed<T>(T);
+
+    impl<T: Serialize> Serialize for Keyed<T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry(&self.0, &1)?;
+            map.end()
+        }
+    }
+
+    check(&Keyed(1.5), 1, r#"{"1.5":1}"#);
+    check(&Keyed(Newtype(Some(0.5_f32))), 1, r#"{"0.5":1}"#);
+    fn refused(key: impl Serialize) {
+        let error = encode_args(&[Keyed(key)], &mut Vec::new(), &mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(error, "the data cannot be sent: float key must be finite (got NaN or +/-inf)");
+    }
+    refused(f64::NAN);
+    refused(f32::INFINITY);
+    refused(Newtype(Some(f64::NEG_INFINITY)));
+}
+
+/// What has made its own `null` of such a number already, before it is sent.
+#[test]
+fn json_values_hold_null_in_place_of_such_numbers() {
+    check(&serde_json::json!([f64::NAN, f32::INFINITY]), 1, "[null,null]");
+    check(&Value::from(vec![f64::NAN]), 1, "[null]");
 }
 
 #[test]
@@ -137,7 +242,7 @@ fn nothing_is_left_of_a_value_that_cannot_be_sent() {
     let (mut json, mut attachments) = (b"kept".to_vec(), vec![Bytes::from_static(b"kept")]);
     let value = (1, Blob(b"x"), BTreeMap::from([(vec![1], 1)]));
     let error = encode_args(&value, &mut json, &mut attachments).unwrap_err();
-    assert!(error.to_string().starts_with("value cannot be sent: "), "{error}");
+    assert!(error.to_string().starts_with("the data cannot be sent: "), "{error}");
     assert_eq!((&*json, attachments.len()), (&b"kept"[..], 1));
 }
 
