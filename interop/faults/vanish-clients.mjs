@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
 
 const { io } = createRequire(new URL("../js/package.json", import.meta.url))("socket.io-client");
-const POLLERS = 0;
+const POLLERS = 10;
 const url = process.argv[2];
 const open = (transports) => io(url, { transports, forceNew: true, reconnection: false });
 const repeat = (n, make) => Array.from({ length: n }, make);

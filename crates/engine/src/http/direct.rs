@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,10 +16,12 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::body::LINGER;
 use super::compress::Encoding;
 use super::head::{self, Head, MAX_HEAD, Scan};
+use super::idle::{Idle, Opened, is_one_clients};
 use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
 use crate::admission::Permit;
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
+use crate::id::Id;
 use crate::limit::Limit;
 use crate::polling::{self, Misuse, Post};
 use crate::read_buffer;
@@ -49,8 +50,15 @@ pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions, usual
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection =
-        Connection { stream, input: Vec::new(), patience: Patience::new(), served: false, usual };
+    let mut connection = Connection {
+        stream,
+        input: Vec::new(),
+        patience: Patience::new(),
+        served: false,
+        usual,
+        one_client: is_one_clients(engine.config(), known),
+        session: None,
+    };
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
@@ -74,6 +82,9 @@ struct Connection<S> {
     served: bool,
     /// Requests to the engine are answered here.
     usual: bool,
+    one_client: bool,
+    /// The session of the last request, if the connection is that of one client.
+    session: Option<Id>,
 }
 
 /// A request to the engine, taken out of what was read.
@@ -121,6 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                     let step = Box::pin(begin(engine, &mut parts));
                     match self.beside(step).await? {
                         Step::Respond(response) => {
+                            if let Some(Opened(session)) = parts.extensions.get() {
+                                self.follow(*session);
+                            }
                             self.respond(&response).await?;
                             self.pass_over(upload.unread()).await?;
                         }
@@ -145,8 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// The next request; `None` when it is unusual.
     async fn request(&mut self, engine: &Engine) -> io::Result<Option<Incoming>> {
         let config = engine.config();
-        let mut idle = self.served && self.input.is_empty();
-        self.patience.begin(if idle { config.keep_alive_timeout } else { config.header_timeout });
+        let mut idle = (self.served && self.input.is_empty()).then(|| Idle::new(config, self.session.take()));
+        self.patience.begin(match idle {
+            Some(idle) => idle.first_look(config),
+            None => Instant::now() + config.header_timeout,
+        });
         self.served = true;
         // What came in small pieces is not looked at again for each of them.
         let mut seen = 0;
@@ -161,14 +178,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                     seen = self.input.len();
                 }
                 if self.poll_fill(cx)?.is_pending() {
-                    return self.patience.poll_over(cx).map(|()| {
-                        let limit = if idle { Limit::IdleTime } else { Limit::HeaderTime };
-                        engine.count_limit(limit, None);
-                        Err(io::ErrorKind::TimedOut.into())
-                    });
+                    ready!(self.patience.poll_over(cx));
+                    if let Some(again) = idle.and_then(|idle| idle.next_look(engine)) {
+                        self.patience.begin(again);
+                        continue;
+                    }
+                    let limit = if idle.is_some() { Limit::IdleTime } else { Limit::HeaderTime };
+                    engine.count_limit(limit, None);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
-                if std::mem::take(&mut idle) {
-                    self.patience.begin(config.header_timeout);
+                if idle.take().is_some() {
+                    self.patience.begin(Instant::now() + config.header_timeout);
                 }
             }
         })
@@ -196,7 +216,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Poll::Ready(Some(incoming))
     }
 
+    /// A request was one of this session.
+    fn follow(&mut self, session: Id) {
+        self.session = self.one_client.then_some(session);
+    }
+
     async fn poll(&mut self, mut poll: polling::Poll, reply: Reply) -> io::Result<()> {
+        self.follow(poll.session().id());
         let body = self.beside(&mut poll).await?;
         let written = match reply.plain_poll(&body) {
             Some(head) => self.write(head, body.bytes()).await,
@@ -215,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         reply: Reply,
         upload: Upload,
     ) -> io::Result<()> {
+        self.follow(post.session().id());
         let unread = upload.unread();
         let body = match upload.body {
             Some(body) => Ok(Some(body)),
@@ -387,8 +414,8 @@ impl Patience {
         Self { end: Instant::now(), timer: None }
     }
 
-    fn begin(&mut self, time: Duration) {
-        self.end = Instant::now() + time;
+    fn begin(&mut self, end: Instant) {
+        self.end = end;
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {

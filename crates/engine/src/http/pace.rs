@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -13,15 +13,17 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::idle::Idle;
 use super::serve::FallbackBody;
 use crate::engine::Engine;
+use crate::id::Id;
 use crate::limit::Limit;
 
 /// What a connection is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// Waits for a request since then.
-    Idle(Instant),
+    /// Waits for a request. It is to be looked then whether it has done so for too long.
+    Idle(Idle, Instant),
     /// The head of a request has begun then.
     Head(Instant),
     /// A request is being answered, or the connection has become something else: that has times of its own.
@@ -39,6 +41,8 @@ struct State {
     stage: Stage,
     /// What has been read of the head.
     read: usize,
+    /// The session of the last request.
+    session: Option<Id>,
     /// Who reads, to be told when there is a deadline.
     reader: Option<Waker>,
 }
@@ -59,7 +63,7 @@ struct Last {
 impl Pace {
     /// Of a connection of which something has been read.
     pub(super) fn new(engine: &Engine) -> Self {
-        let state = State { stage: Stage::Head(Instant::now()), read: 0, reader: None };
+        let state = State { stage: Stage::Head(Instant::now()), read: 0, session: None, reader: None };
         Self { engine: engine.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -79,10 +83,17 @@ impl Pace {
         matches!(self.state.lock().stage, Stage::Head(_))
     }
 
+    /// The request is one of this session, and the connection that of one client.
+    pub(super) fn follow(&self, session: Id) {
+        self.state.lock().session = Some(session);
+    }
+
     fn pause(&self) {
         let reader = {
             let mut state = self.state.lock();
-            state.stage = Stage::Idle(Instant::now());
+            let config = self.engine.config();
+            let idle = Idle::new(config, state.session.take());
+            state.stage = Stage::Idle(idle, idle.first_look(config));
             state.read = 0;
             state.reader.take()
         };
@@ -104,10 +115,20 @@ impl Pace {
 
     fn has_read(&self, bytes: usize) {
         let mut state = self.state.lock();
-        if let Stage::Idle(_) = state.stage {
+        if let Stage::Idle(..) = state.stage {
             state.stage = Stage::Head(Instant::now());
         }
         state.read += bytes;
+    }
+
+    /// Whether an idle connection may be so for longer, when its time to be looked at has come.
+    fn waits_on(&self) -> bool {
+        let Stage::Idle(idle, _) = self.state.lock().stage else { return false };
+        let Some(again) = idle.next_look(&self.engine) else { return false };
+        if let Stage::Idle(_, look) = &mut self.state.lock().stage {
+            *look = again;
+        }
+        true
     }
 
     /// Until when a read may wait, and what limit that is. If there is none, `reader` is woken when there is one.
@@ -115,7 +136,7 @@ impl Pace {
         let config = self.engine.config();
         let mut state = self.state.lock();
         match state.stage {
-            Stage::Idle(since) => Some((since + config.keep_alive_timeout, Limit::IdleTime)),
+            Stage::Idle(_, look) => Some((look, Limit::IdleTime)),
             Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
             Stage::Busy => {
                 state.reader = Some(reader.clone());
@@ -144,15 +165,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             this.pace.has_read(buffer.filled().len() - before);
             return result;
         }
-        let Some((end, limit)) = this.pace.deadline(cx.waker()) else { return Poll::Pending };
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        if timer.deadline() != end {
-            timer.as_mut().reset(end);
+        loop {
+            let Some((end, limit)) = this.pace.deadline(cx.waker()) else { return Poll::Pending };
+            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            if timer.deadline() != end {
+                timer.as_mut().reset(end);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if !this.pace.waits_on() {
+                this.pace.engine.count_limit(limit, None);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
-        timer.as_mut().poll(cx).map(|()| {
-            this.pace.engine.count_limit(limit, None);
-            Err(io::ErrorKind::TimedOut.into())
-        })
     }
 }
 
