@@ -350,6 +350,8 @@ impl Listener {
             .with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
+            // What has been read is answered, also when the engine is closing already.
+            biased;
             ended = connection.as_mut() => ended,
             () = engine.closing() => {
                 // A request whose head is not there yet is none that anybody waits for.
