@@ -101,6 +101,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         while let Some(element) = access.next_element_seed(self)? {
             elements.push(element);
         }
+        // Arrays of one element in each other would hold room for four, each.
+        elements.shrink_to_fit();
         Ok(Value::Array(elements))
     }
 
@@ -109,6 +111,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         while let Some(key) = access.next_key()? {
             members.push((key, access.next_value_seed(self)?));
         }
+        members.shrink_to_fit();
         let members = Map::from_members(members);
         if self.attachments.is_empty() || members.get("_placeholder") != Some(&Value::Bool(true)) {
             return Ok(Value::Object(members));

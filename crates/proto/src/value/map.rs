@@ -48,6 +48,7 @@ impl Map {
                 }
             }
         }
+        out.shrink_to_fit();
         Self { members: out }
     }
 
@@ -180,6 +181,35 @@ mod tests {
         assert_eq!(map.remove("a"), Some(true.into()));
         assert_ne!(map, swapped);
         assert!(map.contains_key("b") && !map.contains_key("a") && !map.is_empty());
+    }
+
+    /// F-SEC-01: what a client sends may be many small arrays and objects, and room in reserve would be most of what they take.
+    #[test]
+    fn what_is_received_keeps_no_room_in_reserve() {
+        fn check(value: &Value) {
+            match value {
+                Value::Array(elements) => {
+                    assert_eq!(elements.capacity(), elements.len());
+                    elements.iter().for_each(check);
+                }
+                Value::Object(map) => {
+                    assert_eq!(map.members.capacity(), map.members.len());
+                    map.members.iter().for_each(|(key, value)| {
+                        assert_eq!(key.capacity(), key.len());
+                        check(value);
+                    });
+                }
+                Value::String(text) => assert_eq!(text.capacity(), text.len()),
+                _ => {}
+            }
+        }
+        for unit in
+            ["1", "[1]", "[]", "[1,2,3,4,5]", r#"{"a":[{}]}"#, r#"{"a":1,"a":2,"b":3}"#, r#""\u0041b""#]
+        {
+            let many = vec![unit; 1000].join(",");
+            check(&serde_json::from_str(&format!("[{unit},[{many}]]")).unwrap());
+        }
+        assert!(size_of::<Value>() <= 40);
     }
 
     #[test]
