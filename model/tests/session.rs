@@ -2,51 +2,24 @@
 //! application that sends, time, and somebody who ends it. Whichever order their locks are taken in, it ends once, whoever
 //! waits is woken, nothing is lost, doubled or out of order, and nothing is left.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll as TaskPoll, Waker};
 
 use bytes::Bytes;
 use shuttle::future::block_on;
 use shuttle::rand::Rng;
 use shuttle::thread::{self, Thread};
-use wirebird_engine::http::{Step, begin};
+use wirebird_engine::http::Step;
 use wirebird_engine::memory::Connection;
-use wirebird_engine::{
-    CloseReason, Config, Engine, Frame, Handler, Message, Outgoing, Session, TransportKind,
-};
+use wirebird_engine::{CloseReason, Config, Engine, Frame, Outgoing, Session, TransportKind};
 use wirebird_model::try_orders;
 
+#[path = "../../crates/engine/tests/model/ends.rs"]
+mod ends;
+
+use ends::{App, End, request};
+
 const EACH: u32 = 3;
-
-#[derive(Default)]
-struct App {
-    messages: Mutex<Vec<u32>>,
-    closed: Mutex<Vec<CloseReason>>,
-}
-
-impl Handler for App {
-    fn message(&self, session: &Arc<Session>, message: Message) {
-        let Message::Text(text) = message else { panic!("{message:?}") };
-        self.messages.lock().unwrap().push(text.parse().unwrap());
-        let _ = session.send(Outgoing::text(&format!("c{text}")));
-    }
-
-    fn close(&self, _: &Arc<Session>, reason: CloseReason) {
-        self.closed.lock().unwrap().push(reason);
-    }
-}
-
-/// How it ends.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Application,
-    Shutdown,
-    ClientClose,
-    Silence,
-    Break,
-}
 
 struct Round {
     engine: Engine,
@@ -207,35 +180,13 @@ impl Round {
     }
 
     fn check(&self, sent: [(char, u32); 2], got: &[String], told: bool) {
-        let closed = self.app.closed.lock().unwrap().clone();
-        assert_eq!(closed.len(), 1, "{closed:?}");
-        let messages = self.app.messages.lock().unwrap().clone();
-        assert!(messages.iter().copied().eq(1..=messages.len() as u32), "{messages:?}");
-        let drained = matches!(closed[0], CloseReason::ForcedClose | CloseReason::ServerShutdown);
-        for (name, sent) in sent {
-            let own = got.iter().filter_map(|text| text.strip_prefix(name)?.parse::<u32>().ok());
-            let own: Vec<u32> = own.collect();
-            assert!(own.iter().copied().eq(1..=own.len() as u32), "{got:?}");
-            assert!(own.len() <= sent as usize, "{got:?}");
-            // Whoever reads to the end of a session that the server ends has everything that was taken.
-            assert!(!drained || !told || own.len() == sent as usize, "{name}, {sent}: {got:?}");
-        }
+        self.app.check(sent, got, told);
         while let Some(next) = self.engine.next_deadline() {
             self.engine.tick(next);
         }
         *self.stream.lock().unwrap() = None;
         assert_eq!(self.engine.session_count(), 0);
         assert!(self.session.upgrade().is_none(), "something holds the session");
-    }
-}
-
-fn request(engine: &Engine, method: &str, query: &str) -> Step {
-    let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
-    let mut parts = http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0;
-    let begun = std::pin::pin!(begin(engine, &mut parts));
-    match begun.poll(&mut Context::from_waker(Waker::noop())) {
-        TaskPoll::Ready(step) => step,
-        TaskPoll::Pending => panic!("a request that waits"),
     }
 }
 
@@ -272,8 +223,7 @@ fn round(end: End, upgrades: bool, posts: bool) {
 fn a_session_ends_once_whatever_the_order() {
     try_orders(|| {
         let mut dice = shuttle::rand::thread_rng();
-        let ends = [End::Application, End::Shutdown, End::ClientClose, End::Silence, End::Break];
-        let end = ends[dice.gen_range(0..ends.len())];
+        let end = End::ALL[dice.gen_range(0..End::ALL.len())];
         round(end, dice.gen_bool(0.7), dice.gen_bool(0.7));
     });
 }

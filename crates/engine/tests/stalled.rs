@@ -201,6 +201,21 @@ async fn who_reads_on_sees_why() {
     assert_eq!(ws.frame().await, None);
 }
 
+/// F-PRO-12: a client on polling sees it from the poll that it holds, also when it is the answers to its own POST that are too
+/// many.
+#[tokio::test]
+async fn a_held_poll_sees_why() {
+    let limits = config(|c| c.send_queue.max_packets = 24);
+    let mut server =
+        TestServer::with(limits, |session, _| while session.send(Outgoing::text("answer")).is_ok() {}).await;
+    let mut client = Polling::open(server.addr).await;
+    client.begin_poll().await;
+    until("a held poll", || server.session(&client.sid).is_writable()).await;
+    assert_eq!(client.post(b"4ask").await.text(), "ok");
+    assert_eq!(server.closed().await, CloseReason::SlowConsumer);
+    assert_eq!(client.end_poll().await, ["1"]);
+}
+
 /// F-PRO-12: one that does not is gone at the level of TCP in bounded time, and with it what the kernel had for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_is_reset() {

@@ -27,8 +27,8 @@ pub(crate) enum After {
     Wake(Waker),
     Notify(Arc<dyn Transport>),
     Broken(io::ErrorKind),
-    /// The queue is full: the client is to be closed.
-    Overflow,
+    /// The queue is full: the client is to be closed. Whoever was to be told of what waited learns of that.
+    Overflow(Box<Self>),
     /// The client takes nothing any more: it is to be closed.
     Stalled,
     /// A message was dropped or refused, and that is to be told.
@@ -240,7 +240,7 @@ impl Session {
                 }
                 (self.after_drop(core, 1, after), Err(SendError::Full))
             }
-            Err(Full::Close) => (After::Overflow, Err(SendError::Closed)),
+            Err(Full::Close) => (After::Overflow(Box::new(after)), Err(SendError::Closed)),
         }
     }
 
@@ -307,7 +307,10 @@ impl Session {
                 // If it was closing already, nobody is left to take what waits.
                 self.finish();
             }
-            After::Overflow => self.slow(Slowness::QueueFull),
+            After::Overflow(after) => {
+                self.slow(Slowness::QueueFull);
+                self.perform(*after);
+            }
             After::Stalled => self.slow(Slowness::Stalled),
             After::Behind(after) => {
                 self.slow(Slowness::Behind);

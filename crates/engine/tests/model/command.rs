@@ -27,6 +27,8 @@ pub enum Command {
     CloseStream,
     /// The application sends so many messages.
     Send(u8),
+    /// The application sends a value under this key: it takes the place of an older one that waits.
+    SendValue(u8),
     /// The application sends a message if it can go out at once.
     SendVolatile,
     /// The application closes the session.
@@ -53,6 +55,8 @@ pub enum Packet {
     Message(u32),
     /// A message that the application answers with as many.
     Ask(u8),
+    /// A message that the application answers with as many values under one key.
+    Quote(u8),
     /// A message upon which the application closes the session.
     Quit,
     Pong,
@@ -68,6 +72,7 @@ impl Packet {
         match self {
             Self::Message(number) => format!("4message {number}"),
             Self::Ask(count) => format!("4ask {count}"),
+            Self::Quote(count) => format!("4quote {count}"),
             Self::Quit => "4quit".into(),
             Self::Pong => "3".into(),
             Self::Close => "1".into(),
@@ -103,6 +108,7 @@ pub fn alphabet() -> Vec<Command> {
         AbortPoll,
         BeginPost,
         EndPost(vec![Packet::Ask(1)]),
+        EndPost(vec![Packet::Ask(30)]),
         AbortPost,
         OpenCandidate,
         Feed(Fed::Probe),
@@ -111,6 +117,7 @@ pub fn alphabet() -> Vec<Command> {
         Read,
         CloseStream,
         Send(1),
+        SendValue(0),
         Close,
         PauseReading,
         ResumeReading,
@@ -123,6 +130,9 @@ pub fn packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         8 => Just(Packet::Message(0)),
         4 => (1..4_u8).prop_map(Packet::Ask),
+        // More than may wait.
+        1 => Just(Packet::Ask(30)),
+        2 => (1..3_u8).prop_map(Packet::Quote),
         4 => Just(Packet::Pong),
         1 => select(&[Packet::Quit, Packet::Close, Packet::Ping, Packet::Garbage][..]),
     ]
@@ -141,6 +151,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         4 => packet().prop_map(|packet| Feed(Fed::Packet(packet))),
         8 => Just(Read),
         4 => (1..20_u8).prop_map(Send),
+        4 => (0..3_u8).prop_map(SendValue),
         2 => Just(SendVolatile),
         3 => Just(PauseReading),
         4 => Just(ResumeReading),

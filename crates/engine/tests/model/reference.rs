@@ -10,6 +10,10 @@ pub const PING_INTERVAL: u64 = 640;
 pub const PING_TIMEOUT: u64 = 416;
 pub const UPGRADE_TIMEOUT: u64 = 328;
 pub const CLOSE_TIMEOUT: u64 = 848;
+/// For how long something may wait that nobody takes: longer than it takes to miss a pong, and shorter.
+pub const WRITE_TIMEOUTS: [u64; 2] = [1504, 480];
+/// How often it is looked in that time.
+pub const LOOKS: u64 = 4;
 /// Packets that may wait.
 pub const MAX_QUEUED: usize = 24;
 /// Packets of one polling reply.
@@ -35,6 +39,16 @@ pub enum Seen {
     Closed(CloseReason),
     /// Whether a message was taken to be sent; for a volatile one, whether it went out.
     Sent(bool),
+    /// The same of a value with this key.
+    SentValue(u8, bool),
+}
+
+/// How a session begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning {
+    /// On a stream rather than on polling.
+    pub on_stream: bool,
+    pub write_timeout: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +71,33 @@ struct Post {
     body: Option<VecDeque<Packet>>,
 }
 
+/// A packet that waits for the client.
+#[derive(Debug)]
+struct Waiting {
+    text: String,
+    /// A newer one with this key takes its place.
+    key: Option<u8>,
+}
+
+impl<T: Into<String>> From<T> for Waiting {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), key: None }
+    }
+}
+
+/// How long nobody has taken what waits.
+#[derive(Debug, Default)]
+struct Stall {
+    /// The next look, if there will be one.
+    at: Option<u64>,
+    /// Looks since something was taken.
+    looks: u64,
+}
+
 #[derive(Debug)]
 pub struct Model {
     now: u64,
+    write_timeout: u64,
     pub phase: Phase,
     pub link: Link,
     /// A poll is held.
@@ -68,7 +106,10 @@ pub struct Model {
     /// The transport that wants to take over, whether it has probed, and until when it may take.
     upgrade: Option<(usize, bool, u64)>,
     pub paused: bool,
-    queue: VecDeque<String>,
+    queue: VecDeque<Waiting>,
+    /// The stream has been told that something waits, and has not taken it.
+    blocked: bool,
+    stall: Stall,
     due: u64,
     awaiting_pong: bool,
     excused: bool,
@@ -79,23 +120,29 @@ pub struct Model {
     /// Replies to probes, which do not go through the queue.
     replies: Vec<(usize, String)>,
     sent: u32,
+    /// How many were replaced.
+    pub replaced: u64,
+    /// Two things were to happen at one moment: which comes first is nobody's business.
+    tied: bool,
     /// Nobody knows this session any more.
     pub forgotten: bool,
     seen: Vec<Seen>,
 }
 
 impl Model {
-    /// A session that began on polling, or on a stream.
-    pub fn new(on_stream: bool) -> Self {
-        Self {
+    pub fn new(Beginning { on_stream, write_timeout }: Beginning) -> Self {
+        let mut new = Self {
             now: 0,
+            write_timeout,
             phase: Phase::Open,
             link: if on_stream { Link::Stream(0) } else { Link::Polling },
             poll: false,
             post: None,
             upgrade: None,
             paused: false,
-            queue: if on_stream { VecDeque::from(["open".into()]) } else { VecDeque::new() },
+            queue: VecDeque::new(),
+            blocked: false,
+            stall: Stall::default(),
             due: PING_INTERVAL,
             awaiting_pong: false,
             excused: false,
@@ -104,9 +151,15 @@ impl Model {
             streams: usize::from(on_stream),
             replies: Vec::new(),
             sent: 0,
+            replaced: 0,
+            tied: false,
             forgotten: false,
             seen: Vec::new(),
+        };
+        if on_stream {
+            new.push("open".into());
         }
+        new
     }
 
     pub fn queued(&self) -> usize {
@@ -117,9 +170,9 @@ impl Model {
         self.reason
     }
 
-    /// Two deadlines at one moment: which comes first is nobody's business.
+    /// Two deadlines at one moment: nothing can be said of what follows.
     pub fn is_tied(&self) -> bool {
-        self.upgrade.is_some_and(|(_, _, deadline)| deadline == self.due)
+        self.tied
     }
 
     /// Lets something happen; returns what is seen of it.
@@ -160,6 +213,7 @@ impl Model {
             Command::Read => self.read(),
             Command::CloseStream => self.close_stream(),
             Command::Send(count) => (0..*count).for_each(|_| self.send()),
+            Command::SendValue(key) => self.send_value(*key),
             Command::SendVolatile => self.send_volatile(),
             Command::Close => self.close(CloseReason::ForcedClose),
             Command::Shutdown => self.close(CloseReason::ServerShutdown),
@@ -219,22 +273,25 @@ impl Model {
             return;
         }
         let open = self.phase == Phase::Open;
-        let packets = if self.link != Link::Polling || open && self.probed() {
-            vec!["6".into()]
-        } else if open && self.queue.is_empty() {
+        let is_moving = self.link != Link::Polling || open && self.probed();
+        if open && self.queue.is_empty() && !is_moving {
             return;
-        } else {
-            let taken = self.queue.len().min(MAX_REPLY);
-            let mut packets: Vec<_> = self.queue.drain(..taken).collect();
-            if !open && self.queue.is_empty() {
-                let untold = [Some(CloseReason::ClientClose), Some(CloseReason::ServerShutdown)];
-                packets.push(if untold.contains(&self.reason) { "6" } else { "1" }.into());
-                self.finish();
-            }
-            packets
-        };
+        }
         self.poll = false;
+        if is_moving {
+            return self.seen.push(Seen::Polled(vec!["6".into()]));
+        }
+        let taken = self.queue.len().min(MAX_REPLY);
+        let mut packets: Vec<_> = self.queue.drain(..taken).map(|waiting| waiting.text).collect();
+        if !open && self.queue.is_empty() {
+            let untold = [Some(CloseReason::ClientClose), Some(CloseReason::ServerShutdown)];
+            packets.push(if untold.contains(&self.reason) { "6" } else { "1" }.into());
+            self.finish();
+        }
         self.seen.push(Seen::Polled(packets));
+        // What is left waits for the next one.
+        self.stall.looks = 0;
+        self.watch();
     }
 
     fn begin_post(&mut self) {
@@ -300,6 +357,8 @@ impl Model {
             Fed::Upgrade if *probed && self.post.is_none() => {
                 self.link = Link::Stream(stream);
                 self.upgrade = None;
+                self.blocked = false;
+                self.offer();
                 self.excuse();
                 self.seen.push(Seen::Upgraded);
             }
@@ -311,6 +370,7 @@ impl Model {
     fn abandon_upgrade(&mut self) {
         if self.upgrade.take().is_some() {
             self.excuse();
+            self.offer();
         }
     }
 
@@ -319,7 +379,8 @@ impl Model {
         let mut frames: Vec<_> =
             self.replies.extract_if(.., |(of, _)| *of == stream).map(|(_, text)| text).collect();
         if self.link == Link::Stream(stream) && self.phase != Phase::Closed {
-            frames.extend(self.queue.drain(..));
+            frames.extend(self.queue.drain(..).map(|waiting| waiting.text));
+            (self.blocked, self.stall.looks) = (false, 0);
             self.excuse();
             self.finish();
         }
@@ -346,6 +407,10 @@ impl Model {
                 self.seen.push(Seen::Message(format!("ask {count}")));
                 (0..count).for_each(|_| self.send());
             }
+            Packet::Quote(count) => {
+                self.seen.push(Seen::Message(format!("quote {count}")));
+                (0..count).for_each(|_| self.send_value(0));
+            }
             Packet::Quit => {
                 self.seen.push(Seen::Message("quit".into()));
                 self.close(CloseReason::ForcedClose);
@@ -363,16 +428,47 @@ impl Model {
     }
 
     fn send(&mut self) {
+        let sent = self.send_with(None);
+        self.seen.push(Seen::Sent(sent));
+    }
+
+    fn send_value(&mut self, key: u8) {
+        let sent = self.send_with(Some(key));
+        self.seen.push(Seen::SentValue(key, sent));
+    }
+
+    fn send_with(&mut self, key: Option<u8>) -> bool {
         self.sent += 1;
-        let number = self.sent;
-        let open = self.phase == Phase::Open;
-        let full = !self.queue.is_empty() && self.queue.len() + 1 > MAX_QUEUED;
-        if open && !full {
-            self.queue.push_back(format!("4{number}"));
-        } else if open {
-            self.close(CloseReason::SlowConsumer);
+        if self.phase != Phase::Open {
+            return false;
         }
-        self.seen.push(Seen::Sent(open && !full));
+        // One that is replaced makes room.
+        let older = self.queue.iter().rposition(|waiting| key.is_some() && waiting.key == key);
+        let others = self.queue.len() - usize::from(older.is_some());
+        if others > 0 && others + 1 > MAX_QUEUED {
+            self.close(CloseReason::SlowConsumer);
+            return false;
+        }
+        if let Some(older) = older {
+            self.queue.remove(older);
+            self.replaced += 1;
+        }
+        self.push(Waiting { text: format!("4{}", self.sent), key });
+        true
+    }
+
+    fn push(&mut self, packet: Waiting) {
+        self.queue.push_back(packet);
+        self.offer();
+    }
+
+    /// Whoever carries the session is told that something waits. From then on it is looked at.
+    fn offer(&mut self) {
+        if self.queue.is_empty() || (self.link == Link::Polling && (self.poll || self.probed())) {
+            return;
+        }
+        self.blocked = true;
+        self.watch();
     }
 
     fn send_volatile(&mut self) {
@@ -384,7 +480,7 @@ impl Model {
         self.sent += 1;
         let sent = self.phase == Phase::Open && takes;
         if sent {
-            self.queue.push_back(format!("4{}", self.sent));
+            self.push(format!("4{}", self.sent).into());
         }
         self.seen.push(Seen::Sent(sent));
     }
@@ -430,6 +526,7 @@ impl Model {
             match self.phase {
                 Phase::Draining => self.finish(),
                 _ if self.due == next => self.beat(),
+                _ if self.stall.at == Some(next) => self.look(),
                 _ => self.abandon_upgrade(),
             }
             self.answer_poll();
@@ -438,20 +535,58 @@ impl Model {
         self.now = end;
     }
 
-    fn next_deadline(&self) -> Option<u64> {
+    fn next_deadline(&mut self) -> Option<u64> {
         match self.phase {
-            Phase::Open => Some(self.upgrade.map_or(self.due, |(_, _, deadline)| deadline.min(self.due))),
+            Phase::Open => {
+                let upgrade = self.upgrade.map(|(_, _, deadline)| deadline);
+                let all = [Some(self.due), self.stall.at, upgrade];
+                let next = all.iter().flatten().min().copied();
+                self.tied |= all.iter().filter(|at| **at == next).count() > 1;
+                next
+            }
             Phase::Draining => Some(self.drain_until),
             Phase::Closed => None,
         }
+    }
+
+    // ---- clients that take nothing ----
+
+    /// Something waits, and nobody takes it.
+    fn is_stalled(&self) -> bool {
+        let blocked = match self.link {
+            Link::Polling => !self.poll,
+            Link::Stream(_) => self.blocked,
+        };
+        blocked && self.phase == Phase::Open && !self.queue.is_empty()
+    }
+
+    fn watch(&mut self) {
+        if self.is_stalled() && self.stall.at.is_none() {
+            self.stall.at = Some(self.now + self.write_timeout / LOOKS);
+        }
+    }
+
+    fn look(&mut self) {
+        self.stall.at = None;
+        if !self.is_stalled() {
+            self.stall.looks = 0;
+            return;
+        }
+        // While it moves, what waits is kept from it.
+        self.stall.looks += u64::from(!self.probed());
+        if self.stall.looks > LOOKS {
+            return self.close(CloseReason::SlowConsumer);
+        }
+        self.watch();
     }
 
     fn beat(&mut self) {
         if !self.awaiting_pong {
             self.awaiting_pong = true;
             // It overtakes what waits, but for the packet that opens the session.
-            let at = usize::from(self.queue.front().is_some_and(|first| first == "open"));
+            let at = usize::from(self.queue.front().is_some_and(|first| first.text == "open"));
             self.queue.insert(at, "2".into());
+            self.offer();
         } else if self.misses_pongs() {
             self.excused = true;
         } else {

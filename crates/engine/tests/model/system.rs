@@ -9,7 +9,7 @@ use std::task::{Context, Poll as TaskPoll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wirebird_engine::http::{Step, begin};
+use wirebird_engine::http::Step;
 use wirebird_engine::memory::Connection;
 use wirebird_engine::{
     CloseReason, Config, Engine, Frame, Handler, Handshake, Message, Outgoing, Poll, Post, Session,
@@ -17,7 +17,10 @@ use wirebird_engine::{
 };
 
 use crate::command::{Command, Fed, Packet};
-use crate::reference::{CLOSE_TIMEOUT, MAX_QUEUED, PING_INTERVAL, PING_TIMEOUT, Seen, UPGRADE_TIMEOUT};
+use crate::ends::request;
+use crate::reference::{
+    Beginning, CLOSE_TIMEOUT, LOOKS, MAX_QUEUED, PING_INTERVAL, PING_TIMEOUT, Seen, UPGRADE_TIMEOUT,
+};
 
 /// The application: it notes what it is told, and answers what it is asked.
 #[derive(Default)]
@@ -43,6 +46,11 @@ impl App {
             self.see(Seen::Sent(sent));
         }
     }
+
+    fn send_value(&self, session: &Session, key: u8) {
+        let sent = session.send(self.next().conflated(key.to_string().into())).is_ok();
+        self.see(Seen::SentValue(key, sent));
+    }
 }
 
 impl Handler for App {
@@ -51,6 +59,7 @@ impl Handler for App {
         self.see(Seen::Message(text.to_string()));
         match text.split_once(' ') {
             Some(("ask", count)) => self.send(session, count.parse().unwrap()),
+            Some(("quote", count)) => (0..count.parse().unwrap()).for_each(|_| self.send_value(session, 0)),
             None if text == "quit" => session.close(CloseReason::ForcedClose),
             _ => {}
         }
@@ -120,8 +129,9 @@ pub struct System {
 }
 
 impl System {
-    pub fn new(on_stream: bool) -> Self {
+    pub fn new(Beginning { on_stream, write_timeout }: Beginning) -> Self {
         let mut config = Config::default();
+        config.write_timeout = Duration::from_millis(write_timeout);
         config.ping_interval = Duration::from_millis(PING_INTERVAL);
         config.ping_timeout = Duration::from_millis(PING_TIMEOUT);
         config.upgrade_timeout = Duration::from_millis(UPGRADE_TIMEOUT);
@@ -140,8 +150,9 @@ impl System {
             assert!(matches!(answer, Step::Respond(response) if response.status() == 200));
         }
         let session = engine.sessions().pop().expect("a session");
-        let first = engine.next_deadline().expect("a heartbeat");
-        let now = first - Duration::from_millis(PING_INTERVAL);
+        // OPEN waits on a stream, and that is looked at before the first ping.
+        let first = if on_stream { write_timeout / LOOKS } else { PING_INTERVAL };
+        let now = engine.next_deadline().expect("a heartbeat") - Duration::from_millis(first);
         let (poll, upload, delivery) = (None, None, None);
         Self { engine, app, session, now, poll, upload, delivery, streams }
     }
@@ -183,6 +194,7 @@ impl System {
                 }
             }
             Command::Send(count) => self.app.send(&self.session, *count),
+            Command::SendValue(key) => self.app.send_value(&self.session, *key),
             Command::SendVolatile => {
                 let sent = self.session.send_volatile(self.app.next());
                 self.app.see(Seen::Sent(sent == Ok(true)));
@@ -201,6 +213,11 @@ impl System {
     pub fn is_known(&self) -> bool {
         assert_eq!(self.engine.session_count(), self.engine.sessions().len());
         self.engine.session_count() == 1
+    }
+
+    /// How many messages were replaced by newer ones.
+    pub fn replaced(&self) -> u64 {
+        self.engine.metrics().conflated_messages()
     }
 
     /// Everything that belongs to the client and to the transports goes; what is left of the session, if anything?
@@ -263,16 +280,6 @@ impl System {
         }
         self.now = end;
         self.engine.tick(end);
-    }
-}
-
-pub fn request(engine: &Engine, method: &str, query: &str) -> Step {
-    let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
-    let mut parts = http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0;
-    let begun = std::pin::pin!(begin(engine, &mut parts));
-    match begun.poll(&mut Context::from_waker(Waker::noop())) {
-        TaskPoll::Ready(step) => step,
-        TaskPoll::Pending => panic!("a request that waits"),
     }
 }
 

@@ -12,36 +12,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wirebird_engine::http::Step;
 use wirebird_engine::memory::Connection;
-use wirebird_engine::{
-    CloseReason, Config, Engine, Frame, Handler, Message, Outgoing, Session, TransportKind,
-};
+use wirebird_engine::{CloseReason, Config, Engine, Frame, Outgoing, Session, TransportKind};
 
 use crate::cases;
-use crate::system::request;
+use crate::ends::{App, End, request};
 
 const PER_SENDER: u32 = 20;
 const POSTS: u32 = 12;
 
 /// How long anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[derive(Default)]
-struct App {
-    messages: Mutex<Vec<u32>>,
-    closed: Mutex<Vec<CloseReason>>,
-}
-
-impl Handler for App {
-    fn message(&self, session: &Arc<Session>, message: Message) {
-        let Message::Text(text) = message else { panic!("{message:?}") };
-        self.messages.lock().unwrap().push(text.parse().unwrap());
-        let _ = session.send(Outgoing::text(&format!("c{text}")));
-    }
-
-    fn close(&self, _: &Arc<Session>, reason: CloseReason) {
-        self.closed.lock().unwrap().push(reason);
-    }
-}
 
 /// A random generator that is good enough to shake things up.
 struct Dice(u64);
@@ -86,16 +66,6 @@ fn block_on<T>(session: &Weak<Session>, future: impl Future<Output = T>) -> T {
             panic!("a wake-up was lost: {left:?}");
         }
     }
-}
-
-/// How it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Application,
-    Shutdown,
-    ClientClose,
-    Silence,
-    Break,
 }
 
 struct Round {
@@ -255,8 +225,7 @@ impl Round {
 
 fn round(seed: u64) {
     let mut dice = Dice(seed);
-    let end =
-        [End::Application, End::Shutdown, End::ClientClose, End::Silence, End::Break][dice.below(5) as usize];
+    let end = End::ALL[dice.below(5) as usize];
     let (upgrades, patience) = (dice.below(4) != 0, dice.below(1_500));
     let round = Round::new();
     let seeds: Vec<u64> = (0..5).map(|_| dice.below(u64::MAX - 1) + 1).collect();
@@ -284,29 +253,18 @@ fn round(seed: u64) {
         (one, other, reader.join().unwrap())
     });
 
-    let context = format!("seed {seed}, {end:?}, upgrades: {upgrades}, {got:?}");
-    let closed = round.app.closed.lock().unwrap().clone();
-    assert_eq!(closed.len(), 1, "{closed:?}: {context}");
-    let messages = round.app.messages.lock().unwrap().clone();
-    assert!(messages.iter().copied().eq(1..=messages.len() as u32), "{messages:?}: {context}");
-    let drained = matches!(closed[0], CloseReason::ForcedClose | CloseReason::ServerShutdown);
-    for (name, sent) in [('a', one), ('b', other)] {
-        let own = got.iter().filter_map(|text| text.strip_prefix(name)?.parse::<u32>().ok());
-        let own: Vec<u32> = own.collect();
-        assert!(own.iter().copied().eq(1..=own.len() as u32), "{name}: {context}");
-        assert!(own.len() <= sent as usize, "{name}: {context}");
-        // Whoever reads to the end of a session that the server ends has everything that was taken.
-        assert!(!drained || !told || own.len() == sent as usize, "{name}, {sent}: {context}");
-    }
+    // Said before what fails.
+    println!("seed {seed}, {end:?}, upgrades: {upgrades}");
+    round.app.check([('a', one), ('b', other)], &got, told);
     // Deadlines that were asked for before the end come, and ask for no others. How far away they are depends on how far
     // time went until a silent client was given up.
     for _ in 0..16 {
         round.engine.next_deadline().into_iter().for_each(|next| round.engine.tick(next));
     }
     *round.stream.lock().unwrap() = None;
-    assert_eq!(round.engine.session_count(), 0, "{context}");
-    assert!(round.session.upgrade().is_none(), "{context}");
-    assert_eq!(round.engine.next_deadline(), None, "a timer is left: {context}");
+    assert_eq!(round.engine.session_count(), 0);
+    assert!(round.session.upgrade().is_none());
+    assert_eq!(round.engine.next_deadline(), None, "a timer is left");
 }
 
 /// F-PRO-05, F-PRO-11, F-DIS-02: one end, everything in order, nothing twice, nothing left.
