@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use serde::Serialize;
-use wirebird_engine::SendError;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
@@ -16,6 +15,7 @@ use crate::mailbox::{Load, Visit};
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
+use crate::visit;
 
 /// Handles what happens on sockets. Everything is answered by tokens, from any thread at any later time; dropping a
 /// token has a meaning of its own.
@@ -135,6 +135,10 @@ impl AckSender {
         Self { socket, id }
     }
 
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.id
+    }
+
     /// Whether the client waits for an acknowledgement.
     pub fn is_wanted(&self) -> bool {
         self.id.is_some()
@@ -172,18 +176,7 @@ impl AckSender {
     }
 
     pub(crate) fn send_encoded(self, encoded: Encoded) -> Result<(), EmitError> {
-        let Some(id) = self.id else { return Ok(()) };
-        let message = encoded.into_ack(&self.socket.core, &self.socket.namespace.name, id)?;
-        match self.socket.send(message) {
-            Err(SendError::Full) => {
-                tracing::warn!(
-                    target: "wirebird::socketio",
-                    nsp = %self.socket.namespace.name, id, "an acknowledgement is lost: the client's queue is full"
-                );
-                Err(EmitError::Full)
-            }
-            _ => Ok(()),
-        }
+        self.id.map_or(Ok(()), |id| self.socket.send_ack(id, encoded))
     }
 }
 
@@ -216,6 +209,9 @@ impl Drop for Completion {
     fn drop(&mut self) {
         match &self.work {
             Work::Event(bytes, visit, lane) => {
+                if lane.is_none() && visit.is_some_and(|visit| visit::ends_in_call(&self.socket, visit)) {
+                    return;
+                }
                 self.socket.event_done(Load::one(*bytes), *visit, lane.as_ref());
             }
             Work::Disconnecting => self.socket.disconnecting_done(),

@@ -29,10 +29,9 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytestring::ByteString;
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
@@ -94,11 +93,17 @@ struct EventData {
     socket: Socket,
     event: ByteString,
     args: RawArgs,
-    ack: Mutex<Option<AckSender>>,
+    /// The id of the acknowledgement, or one of those below.
+    ack: AtomicU64,
     /// Whether arguments that nobody takes are an error, and if so, how many are taken.
     strict: AtomicBool,
     taken: AtomicUsize,
 }
+
+/// The client asked for no acknowledgement. No id is as great.
+const UNWANTED: u64 = u64::MAX - 1;
+/// Somebody has taken the acknowledgement over, or there has been nothing to acknowledge.
+const TAKEN: u64 = u64::MAX;
 
 impl EventContext {
     pub(crate) fn new(event: IncomingEvent) -> (Self, crate::Completion) {
@@ -108,7 +113,7 @@ impl EventContext {
             socket: event.socket,
             event: event.name,
             args: event.args,
-            ack: Mutex::new(Some(event.ack)),
+            ack: AtomicU64::new(event.ack.id().unwrap_or(UNWANTED)),
         };
         (Self(Arc::new(data)), event.completion)
     }
@@ -119,7 +124,7 @@ impl EventContext {
             socket,
             event,
             args: RawArgs::empty(),
-            ack: Mutex::new(None),
+            ack: AtomicU64::new(TAKEN),
             strict: AtomicBool::new(false),
             taken: AtomicUsize::new(0),
         }))
@@ -143,7 +148,7 @@ impl EventContext {
 
     /// Whether the client waits for an acknowledgement and nobody has taken that over.
     pub fn wants_ack(&self) -> bool {
-        self.0.ack.lock().as_ref().is_some_and(AckSender::is_wanted)
+        self.0.ack.load(Ordering::Relaxed) < UNWANTED
     }
 
     /// From now on arguments that nobody takes are an error.
@@ -193,8 +198,13 @@ impl EventContext {
         );
     }
 
-    pub(crate) fn take_ack(&self) -> Option<AckSender> {
-        self.0.ack.lock().take()
+    /// The acknowledgement, unless it has been taken: its id, if it is wanted.
+    pub(crate) fn take_ack(&self) -> Option<Option<u64>> {
+        match self.0.ack.swap(TAKEN, Ordering::Relaxed) {
+            TAKEN => None,
+            UNWANTED => Some(None),
+            id => Some(Some(id)),
+        }
     }
 }
 
@@ -360,7 +370,9 @@ impl FromContext<EventContext> for EventName {
 
 impl FromContext<EventContext> for AckSender {
     fn from_context(context: &EventContext) -> Result<Self, Error> {
-        context.take_ack().ok_or_else(|| Error::msg("a handler can take the acknowledgement only once"))
+        let id = context.take_ack();
+        let id = id.ok_or_else(|| Error::msg("a handler can take the acknowledgement only once"))?;
+        Ok(Self::new(context.0.socket.0.clone(), id))
     }
 }
 

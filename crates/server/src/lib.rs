@@ -158,6 +158,7 @@ mod packet;
 pub mod parser;
 mod places;
 mod questions;
+mod rare;
 mod reason;
 mod recovery;
 mod reply;
@@ -176,6 +177,7 @@ mod static_files;
 mod task;
 mod tasks;
 pub mod testing;
+mod visit;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};

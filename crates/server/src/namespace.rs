@@ -1,11 +1,10 @@
 //! Namespaces: handlers, sockets and rooms under one name.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use bytestring::ByteString;
 use dashmap::DashMap;
 use serde::Serialize;
@@ -27,6 +26,7 @@ use crate::listeners::{ListenerId, Listeners, Recipients};
 use crate::named::NamedHandler;
 use crate::operator::Operator;
 use crate::options::Concurrency;
+use crate::rare::Rare;
 use crate::room::{IntoRooms, Room};
 use crate::rooms::Rooms;
 use crate::server_events::ServerEvents;
@@ -38,7 +38,7 @@ pub(crate) struct NamespaceInner {
     pub(crate) rooms: Rooms,
     pub(crate) sockets: DashMap<SocketId, Arc<SocketInner>>,
     pub(crate) handlers: Handlers,
-    dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
+    dispatcher: Rare<Arc<dyn Dispatcher>>,
     concurrency: AtomicUsize,
     connected: AtomicUsize,
     /// What it has in common with others, if a client has made it by a pattern.
@@ -46,8 +46,7 @@ pub(crate) struct NamespaceInner {
     /// What other servers' events are handled by.
     pub(crate) server_events: ServerEvents,
     /// What its messages may take of the queue of a client, if the application has said so.
-    share: ArcSwapOption<Share>,
-    shares: AtomicBool,
+    share: Rare<Share>,
 }
 
 impl NamespaceInner {
@@ -62,19 +61,18 @@ impl NamespaceInner {
             rooms,
             sockets,
             handlers: Handlers::default(),
-            dispatcher: ArcSwapOption::empty(),
+            dispatcher: Rare::default(),
             concurrency: AtomicUsize::new(concurrency.max()),
             connected: AtomicUsize::new(0),
             parent: OnceLock::new(),
             server_events: ServerEvents::default(),
-            share: ArcSwapOption::empty(),
-            shares: AtomicBool::new(false),
+            share: Rare::default(),
         }
     }
 
     /// Whether the application has said anything about this namespace.
     pub(crate) fn is_registered(&self) -> bool {
-        self.dispatcher.load().is_some() || !self.handlers.is_empty()
+        self.dispatcher.is_set() || !self.handlers.is_empty()
     }
 
     /// Whether the application has set something that does not open it to clients.
@@ -129,22 +127,20 @@ impl NamespaceInner {
     /// Calls the dispatcher of this namespace. A panic ends with the call.
     pub(crate) fn dispatch(&self, core: &Core, what: &'static str, call: impl FnOnce(&dyn Dispatcher)) {
         let own = match self.parent() {
-            Some(parent) => parent.dispatcher.load(),
-            None => self.dispatcher.load(),
+            Some(parent) => parent.dispatcher.get(),
+            None => self.dispatcher.get(),
         };
         let dispatcher = own.as_deref().unwrap_or(&core.dispatcher);
         guard(what, || call(&**dispatcher));
     }
 
-    /// What its messages may take of the queue of a client. Asked for each message of each client: most namespaces have
-    /// nothing to say, and that is cheap to see.
+    /// What its messages may take of the queue of a client.
     pub(crate) fn share(&self) -> Option<Arc<Share>> {
-        if self.shares.load(Ordering::Relaxed) { self.share.load_full() } else { None }
+        self.share.get()
     }
 
     pub(crate) fn set_share(&self, share: Arc<Share>) {
-        self.share.store(Some(share));
-        self.shares.store(true, Ordering::Relaxed);
+        self.share.set(share);
     }
 
     /// Whether it has a share that is not the one of its pattern.
@@ -398,7 +394,7 @@ impl Namespace {
 
     /// Hands everything of this namespace to a dispatcher instead of handlers.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        self.inner.dispatcher.store(Some(Arc::new(dispatcher)));
+        self.inner.dispatcher.set(Arc::new(dispatcher));
     }
 
     // ---- sending ----

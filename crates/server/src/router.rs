@@ -15,7 +15,7 @@ use crate::lanes::Lane;
 use crate::reason::DisconnectReason;
 use crate::reply::Reply;
 use crate::socket::{Socket, SocketInner};
-use crate::task::{self, BoxFuture};
+use crate::task::{self, Begun};
 
 pub(crate) struct Router;
 
@@ -72,24 +72,17 @@ impl Dispatcher for Router {
 
     fn event(&self, event: IncomingEvent) {
         let (context, completion) = EventContext::new(event);
-        let socket = context.socket().clone();
-        let core = &socket.0.core;
-        let namespace = &socket.0.namespace;
-        let handlers = namespace.handlers();
-        let own = handlers.table();
-        let any;
-        let handler = handler_of!(context.event(), own, any, core);
-        let layered = core.defaults.is_layered()
-            || handlers.is_layered()
-            || namespace.handlers.is_layered()
-            || handler.is_some_and(|handler| !handler.settings.layers.is_empty());
-        if layered {
-            run_in_layers(core, context, completion, handler.cloned());
-        } else if let Some(handler) = handler {
-            run(core, context, completion, |context| handler.call(context));
-        } else {
-            context.log_unhandled();
-        }
+        let span = span(context.socket(), context.event());
+        let Some(begun) = begin(&context, &span) else { return context.log_unhandled() };
+        let result = match begun {
+            Begun::Done(result) => result,
+            Begun::Waits(future) => {
+                let core = context.socket().0.core.clone();
+                let finish = move |result: Result<_, Error>| handled(context, completion, result.flatten());
+                return task::go_on(core.runtime(), span, future, finish);
+            }
+        };
+        handled(context, completion, result.flatten());
     }
 
     fn disconnecting(&self, socket: Socket, reason: DisconnectReason, completion: Completion) {
@@ -184,16 +177,29 @@ pub(crate) fn lane(socket: &SocketInner, event: &str) -> Option<Arc<Lane>> {
     handler_of!(event, own, any, core)?.settings.lane.clone()
 }
 
-/// Runs the handler of an event in the layers around it. There may be layers without a handler. Not inlined, so that
-/// events without layers pay nothing for it.
+/// Calls the handler of an event, in the layers around it if there are any; there may be layers without a handler.
+/// `None` when there is neither.
+fn begin(context: &EventContext, span: &tracing::Span) -> Option<Begun<Result<Reply, Error>>> {
+    let SocketInner { core, namespace, .. } = &*context.socket().0;
+    let handlers = namespace.handlers();
+    let own = handlers.table();
+    let any;
+    let handler = handler_of!(context.event(), own, any, core);
+    let layered = core.defaults.is_layered()
+        || handlers.is_layered()
+        || namespace.handlers.is_layered()
+        || handler.is_some_and(|handler| !handler.settings.layers.is_empty());
+    if layered {
+        let layered = in_layers(context, handler.cloned());
+        return Some(task::begin(core.runtime(), span, || layered.start(context.clone())));
+    }
+    handler.map(|handler| task::begin(core.runtime(), span, || handler.call(context.clone())))
+}
+
+/// The handler of an event in the layers around it. Not inlined, so that events without layers pay nothing for it.
 #[inline(never)]
-fn run_in_layers(
-    core: &Core,
-    context: EventContext,
-    completion: Completion,
-    handler: Option<Arc<EventEntry>>,
-) {
-    let namespace = context.socket().0.namespace.clone();
+fn in_layers(context: &EventContext, handler: Option<Arc<EventEntry>>) -> Next {
+    let SocketInner { core, namespace, .. } = &*context.socket().0;
     let of_pattern = namespace.parent().map(|parent| parent.handlers.table().layers.clone());
     let layers = [
         core.defaults.table().layers.clone(),
@@ -201,30 +207,18 @@ fn run_in_layers(
         namespace.handlers.table().layers.clone(),
         handler.as_ref().map(|handler| handler.settings.layers.clone()).unwrap_or_default(),
     ];
-    let next = Next::new(layers, handler);
-    run(core, context, completion, |context| next.start(context));
+    Next::new(layers, handler)
 }
 
-/// Runs what handles an event, and sees to what comes of it.
-fn run(
-    core: &Core,
-    context: EventContext,
-    completion: Completion,
-    handle: impl FnOnce(EventContext) -> BoxFuture<Result<Reply, Error>>,
-) {
-    let call = context.clone();
-    task::start(
-        core.runtime(),
-        span(context.socket(), context.event()),
-        || handle(call),
-        move |result: Result<_, Error>| match result.flatten() {
-            Ok(reply) => {
-                acknowledge(&context, reply);
-                drop(completion);
-            }
-            Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
-        },
-    );
+/// Sees to what has come of an event.
+fn handled(context: EventContext, completion: Completion, result: Result<Reply, Error>) {
+    match result {
+        Ok(reply) => {
+            acknowledge(&context, reply);
+            drop(completion);
+        }
+        Err(error) => failed(&context.socket().0.core.clone(), context, error, Some(completion)),
+    }
 }
 
 /// What a handler runs in, for logs: the namespace, the event and the socket.
@@ -237,9 +231,9 @@ fn span(socket: &Socket, event: &str) -> tracing::Span {
 
 fn acknowledge(context: &EventContext, reply: Reply) {
     if let Some(encoded) = reply.into_encoded()
-        && let Some(sender) = context.take_ack()
+        && let Some(id) = context.take_ack().flatten()
     {
-        let _ = sender.send_encoded(encoded);
+        let _ = context.socket().0.send_ack(id, encoded);
     }
 }
 

@@ -18,14 +18,33 @@ use crate::error::Error;
 /// A future without its type.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Makes a future and runs it inside `span`; hands what comes of it to `finish`, a panic included. Without waiting this takes no task
-/// and no allocation beyond the future's own.
+/// A future that was begun.
+pub(crate) enum Begun<T> {
+    /// It did not wait. A panic is an error.
+    Done(Result<T, Error>),
+    Waits(BoxFuture<T>),
+}
+
+/// Makes a future and runs it inside `span`; hands what comes of it to `finish`, a panic included. Without waiting this
+/// takes no task and no allocation beyond the future's own.
 pub(crate) fn start<T: Send + 'static>(
     runtime: Option<&Handle>,
     span: Span,
     make: impl FnOnce() -> BoxFuture<T>,
     finish: impl FnOnce(Result<T, Error>) + Send + 'static,
 ) {
+    match begin(runtime, &span, make) {
+        Begun::Done(result) => finish(result),
+        Begun::Waits(future) => go_on(runtime, span, future, finish),
+    }
+}
+
+/// The first part of [`start`].
+pub(crate) fn begin<T>(
+    runtime: Option<&Handle>,
+    span: &Span,
+    make: impl FnOnce() -> BoxFuture<T>,
+) -> Begun<T> {
     // A future of tokio's needs the runtime's context, also when this thread is not one of its workers.
     // A task is always in that context, and asking for its id is cheaper than for the handle.
     let outside = || tokio::task::try_id().is_none() && Handle::try_current().is_err();
@@ -39,11 +58,20 @@ pub(crate) fn start<T: Send + 'static>(
         }
     }));
     drop(entered);
-    let future = match first {
-        Ok(Ok(value)) => return finish(Ok(value)),
-        Err(panic) => return finish(Err(Error::panic(&*panic))),
-        Ok(Err(future)) => future,
-    };
+    match first {
+        Ok(Ok(value)) => Begun::Done(Ok(value)),
+        Ok(Err(future)) => Begun::Waits(future),
+        Err(panic) => Begun::Done(Err(Error::panic(&*panic))),
+    }
+}
+
+/// The second part of [`start`], for a future that waits.
+pub(crate) fn go_on<T: Send + 'static>(
+    runtime: Option<&Handle>,
+    span: Span,
+    future: BoxFuture<T>,
+    finish: impl FnOnce(Result<T, Error>) + Send + 'static,
+) {
     let rest = async move {
         let result = AssertUnwindSafe(future.instrument(span)).catch_unwind().await;
         finish(result.map_err(|panic| Error::panic(&*panic)));

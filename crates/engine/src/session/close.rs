@@ -3,7 +3,7 @@
 use wirebird_proto::engine_io::PacketError;
 use wirebird_proto::websocket::CloseCode;
 
-use super::{DRAIN, Known, Link, Phase, Session};
+use super::{DRAIN, Flags, Known, Link, Phase, Session};
 use crate::limit::Limit;
 use crate::reason::CloseReason;
 use crate::stream::GOODBYE;
@@ -75,6 +75,7 @@ impl Session {
         }
         let lingers = flush == Flush::All || (flush == Flush::Begun && !core.queue.is_empty());
         core.phase = if lingers { Phase::Draining } else { Phase::Closed };
+        self.flags.set(Flags::CLOSED, true);
         let candidate = core.upgrade.take().map(|u| u.transport);
         let reader = core.read_waker.take();
         let drained = std::mem::take(&mut core.drained);

@@ -57,7 +57,8 @@ impl Session {
             core.queue.take_wire(out, limit);
             core.progressed(&self.shared.config.send_queue);
         }
-        core.blocked = !core.queue.is_empty();
+        let blocked = !core.queue.is_empty();
+        self.set_blocked(&mut core, blocked);
         self.excuse_pong(&mut core);
         wake_drained(core, &self.shared);
     }
@@ -69,7 +70,7 @@ impl Session {
         if matches!(core.link, Link::Stream(_)) && core.phase != Phase::Closed {
             core.queue.take_frames(&mut frames);
             core.progressed(&self.shared.config.send_queue);
-            core.blocked = false;
+            self.set_blocked(&mut core, false);
             self.excuse_pong(&mut core);
         }
         wake_drained(core, &self.shared);

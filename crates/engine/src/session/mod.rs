@@ -6,6 +6,7 @@
 mod close;
 mod compress;
 mod drive;
+mod flags;
 mod heartbeat;
 mod receive;
 mod send;
@@ -34,6 +35,7 @@ use crate::timer::{Expire, Millis};
 use crate::transport::{Transport, TransportKind};
 
 pub(crate) use drive::wake_drained;
+use flags::Flags;
 pub use send::{Owed, SendError};
 pub use slow::Slowness;
 use stall::Stall;
@@ -56,6 +58,7 @@ pub struct Session {
     handshake: Arc<Handshake>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) core: Mutex<Core>,
+    flags: Flags,
     slot: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// What the layer above keeps; set once, before the first message.
     layer: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -200,6 +203,7 @@ impl Session {
                 torn: false,
                 deflater: None,
             }),
+            flags: Flags::default(),
             slot: Mutex::new(None),
             layer: OnceLock::new(),
             window: AtomicU8::new(0),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use wirebird_proto::engine_io::{Packet, PacketError, v3};
 
-use super::{Link, Phase, Session};
+use super::{Flags, Link, Phase, Session};
 use crate::message::Message;
 use crate::reason::CloseReason;
 
@@ -49,22 +49,23 @@ impl Session {
     }
 
     fn deliver(self: &Arc<Self>, message: Message) {
-        if self.is_open() {
+        if !self.flags.has(Flags::CLOSED) {
             self.shared.tell(|handler| handler.message(self, message));
         }
     }
 
     /// Stops reading from the client until [`Session::resume_reading`]. A late pong does not count meanwhile.
     pub fn pause_reading(&self) {
-        self.core.lock().paused = true;
+        self.set_paused(&mut self.core.lock(), true);
     }
 
     /// Goes on reading.
     pub fn resume_reading(&self) {
         let mut core = self.core.lock();
-        if !std::mem::replace(&mut core.paused, false) {
+        if !core.paused {
             return;
         }
+        self.set_paused(&mut core, false);
         self.excuse_pong(&mut core);
         let waker = core.read_waker.take();
         let transport = match &core.link {
@@ -93,6 +94,9 @@ impl Session {
     /// Whether a driver is to read nothing at present: reading is paused, or the client does not take the answers to what
     /// it has sent already.
     pub fn holds_back(&self) -> bool {
+        if !self.flags.has(Flags::HOLDS) {
+            return false;
+        }
         let core = self.core.lock();
         core.paused || core.is_clogged(&self.shared.config.send_queue)
     }

@@ -282,7 +282,7 @@ impl Session {
                         Ok(written) => core.queue.advance(written),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             let transport = transport.clone();
-                            core.blocked = true;
+                            self.set_blocked(core, true);
                             self.watch_stall(core);
                             return After::Notify(transport);
                         }

@@ -90,7 +90,7 @@ impl Session {
 
     /// Writes although the transport has said that it takes nothing.
     pub(super) fn try_again(&self, core: &mut Core) -> After {
-        core.blocked = false;
+        self.set_blocked(core, false);
         let before = core.queue.unsent();
         let after = self.flush_core(core);
         if core.queue.unsent() != before {

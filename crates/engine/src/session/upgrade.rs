@@ -68,7 +68,7 @@ impl Session {
             "5" if upgrade.probed => {
                 let old = std::mem::replace(&mut core.link, Link::Stream(transport.clone()));
                 core.upgrade = None;
-                core.blocked = false;
+                self.set_blocked(&mut core, false);
                 self.shared.counters.upgraded(transport.kind());
                 let after = self.flush_core(&mut core);
                 self.excuse_pong(&mut core);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use wirebird_engine::{Handshake, SendQueue, Share};
 use wirebird_proto::socket_io::RawArgs;
 
@@ -25,6 +25,7 @@ use crate::listeners::{ListenerId, Recipients};
 use crate::named::NamedHandler;
 use crate::namespace::{Namespace, share};
 use crate::options::{CheckNamespace, Concurrency};
+use crate::rare::Rare;
 use crate::socket::Socket;
 use pattern::Pattern;
 
@@ -32,10 +33,10 @@ use pattern::Pattern;
 pub(crate) struct Parent {
     matcher: Matcher,
     pub(crate) handlers: Handlers,
-    pub(crate) dispatcher: ArcSwapOption<Arc<dyn Dispatcher>>,
+    pub(crate) dispatcher: Rare<Arc<dyn Dispatcher>>,
     concurrency: AtomicUsize,
     /// What the messages of each may take of the queue of a client.
-    share: ArcSwapOption<Share>,
+    share: Rare<Share>,
 }
 
 enum Matcher {
@@ -48,9 +49,9 @@ impl Parent {
         Arc::new(Self {
             matcher,
             handlers: Handlers::default(),
-            dispatcher: ArcSwapOption::empty(),
+            dispatcher: Rare::default(),
             concurrency: AtomicUsize::new(concurrency.max()),
-            share: ArcSwapOption::empty(),
+            share: Rare::default(),
         })
     }
 
@@ -86,7 +87,7 @@ impl Parent {
     }
 
     pub(crate) fn share(&self) -> Option<Arc<Share>> {
-        self.share.load_full()
+        self.share.get()
     }
 }
 
@@ -294,7 +295,7 @@ impl DynamicNamespace {
     /// When there is no room for a single packet.
     pub fn send_queue(&self, limits: SendQueue) -> &Self {
         let share = share(limits);
-        self.parent.share.store(Some(share.clone()));
+        self.parent.share.set(share.clone());
         for namespace in self.namespaces() {
             namespace.inner.set_share(share.clone());
         }
@@ -303,7 +304,7 @@ impl DynamicNamespace {
 
     /// As [`Namespace::set_dispatcher`].
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        self.parent.dispatcher.store(Some(Arc::new(dispatcher)));
+        self.parent.dispatcher.set(Arc::new(dispatcher));
     }
 }
 

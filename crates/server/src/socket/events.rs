@@ -14,7 +14,9 @@ use crate::guard::clipped;
 use crate::lanes::Lane;
 use crate::listeners::Listeners;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
+use crate::packet::Encoded;
 use crate::router;
+use crate::visit;
 
 /// The timer token of owed acknowledgements.
 pub(super) const ACKS: u64 = 0;
@@ -39,8 +41,8 @@ impl SocketInner {
         match mailbox.admit(lane.as_ref(), self.namespace.concurrency()) {
             Admitted::Now(visit) => {
                 drop(mailbox);
-                self.dispatch(event, load, Some(visit), lane);
-                self.settle(visit, load);
+                let ended = visit::call(self, visit, || self.dispatch(event, load, Some(visit), lane));
+                self.settle(visit, load, ended);
             }
             Admitted::Later => {
                 mailbox.queue(event, lane.as_ref());
@@ -83,10 +85,12 @@ impl SocketInner {
     }
 
     /// The event that was handed on at once is back from its handler, or the handler waits: from then on it counts as kept.
-    fn settle(self: &Arc<Self>, visit: Visit, load: Load) {
+    fn settle(self: &Arc<Self>, visit: Visit, load: Load, ended: bool) {
         let next = {
             let mut mailbox = self.mailbox.lock();
-            if mailbox.settle(visit) {
+            if ended {
+                mailbox.done(Some(visit), None);
+            } else if mailbox.settle(visit) {
                 self.client.count(&self.core, load);
             }
             mailbox.next(self.namespace.concurrency())
@@ -142,6 +146,21 @@ impl SocketInner {
             self.client.uncount(&self.core, load);
         }
         self.run(next);
+    }
+
+    /// Acknowledges an event of the client.
+    pub(crate) fn send_ack(self: &Arc<Self>, id: u64, encoded: Encoded) -> Result<(), EmitError> {
+        let message = encoded.into_ack(&self.core, &self.namespace.name, id)?;
+        match self.send(message) {
+            Err(SendError::Full) => {
+                tracing::warn!(
+                    target: "wirebird::socketio",
+                    nsp = %self.namespace.name, id, "an acknowledgement is lost: the client's queue is full"
+                );
+                Err(EmitError::Full)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Keeps a sink for the acknowledgement of an event that is about to be sent, and returns the event's id. When no
