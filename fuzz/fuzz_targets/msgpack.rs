@@ -54,7 +54,7 @@ fn check_args(args: &RawArgs, len: usize) {
     for json in args.iter() {
         assert!(serde_json::from_str::<&RawValue>(json).is_ok(), "{json}");
     }
-    let again = RawArgs::from_json_elements(args.json_bytes().clone(), args.attachments().to_vec());
+    let again = RawArgs::from_json_elements(args.json_bytes(), args.attachments().to_vec());
     assert_eq!(again.as_ref(), Ok(args));
     assert_eq!(decode_all(args).expect("numbers are in range").len(), args.len());
     let _ = decode_args::<(String, Option<Vec<u8>>)>(args);

@@ -2,6 +2,7 @@
 
 mod compressed;
 mod items;
+mod joined;
 mod payload;
 mod share;
 
@@ -14,6 +15,8 @@ use crate::config::{Overflow, SendQueue};
 use crate::message::Outgoing;
 pub(crate) use compressed::Compressed;
 use items::Items;
+use joined::Joined;
+pub(crate) use joined::SMALL;
 pub(crate) use payload::Payload;
 pub use share::Share;
 use share::Shares;
@@ -37,6 +40,8 @@ pub(crate) enum Item {
         terms: Terms,
     },
     Compressed(Box<Compressed>),
+    /// Only for transports that take bytes.
+    Joined(Box<Joined>),
     Ping,
     /// The answer to a ping, in protocol 3.
     Pong,
@@ -85,6 +90,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire(),
             Self::Compressed(message) => [message.wire(), &[]],
+            Self::Joined(messages) => [messages.wire(), &[]],
             Self::Ping => [PING_FRAME, &[]],
             Self::Pong => [PONG_FRAME, &[]],
             Self::Control(bytes) | Self::Answer(bytes) => [bytes, &[]],
@@ -95,6 +101,7 @@ impl Item {
         match self {
             Self::Message { message, .. } | Self::Open(message) => message.wire_len(),
             Self::Compressed(message) => message.wire_len(),
+            Self::Joined(messages) => messages.wire().len(),
             Self::Ping => PING_FRAME.len(),
             Self::Pong => PONG_FRAME.len(),
             Self::Control(bytes) | Self::Answer(bytes) => bytes.len(),
@@ -105,6 +112,7 @@ impl Item {
         match self {
             Self::Message { message, .. } => message.packets(),
             Self::Compressed(message) => message.packets(),
+            Self::Joined(messages) => messages.packets(),
             _ => 1,
         }
     }
@@ -227,6 +235,17 @@ impl Queue {
         }
         self.count_terms(&item);
         self.items.push_back(item);
+    }
+
+    /// Adds a small message that is to go out with those before it, whatever the limits. It must not be one that may be
+    /// dropped or replaced, or that belongs to a share.
+    pub(crate) fn join(&mut self, message: &Outgoing) {
+        self.bytes += message.wire_len();
+        self.packets += message.packets();
+        match self.items.back_mut() {
+            Some(Item::Joined(joined)) if joined.has_room(message) => joined.add(message),
+            _ => self.items.push_back(Item::Joined(Joined::of(message))),
+        }
     }
 
     #[cold]
@@ -383,7 +402,7 @@ impl Queue {
             }
             written -= left;
             self.offset = 0;
-            self.pop();
+            self.drop_first();
         }
     }
 
@@ -398,7 +417,7 @@ impl Queue {
                 skip -= from;
             }
             self.offset = 0;
-            self.pop();
+            self.drop_first();
         }
     }
 
@@ -408,7 +427,7 @@ impl Queue {
             match item {
                 Item::Ping => frames.push(Frame::Text("2".into())),
                 Item::Pong => frames.push(Frame::Text("3".into())),
-                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) | Item::Joined(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     let (lead, is_text) = message.lead();
                     let lead = lead.concat();
@@ -434,7 +453,7 @@ impl Queue {
             match item {
                 Item::Ping => body.push_text(b'2', &[]),
                 Item::Pong => body.push_text(b'3', &[]),
-                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) => {}
+                Item::Control(_) | Item::Answer(_) | Item::Compressed(_) | Item::Joined(_) => {}
                 Item::Message { message, .. } | Item::Open(message) => {
                     compressible |= message.is_compressible();
                     let (lead, is_text) = message.lead();
@@ -453,8 +472,8 @@ impl Queue {
         compressible
     }
 
-    /// Drops everything that waits, but for what has begun to go out: a message that is half written, and the answer to
-    /// the request.
+    /// Drops everything that waits, but for what has begun to go out: a message that is half written, with those that are
+    /// joined to it, and the answer to the request.
     pub(crate) fn keep_begun(&mut self) {
         let first = self.items.pop_front();
         let offset = self.offset;
@@ -470,6 +489,13 @@ impl Queue {
     pub(crate) fn clear(&mut self) -> bool {
         let queue = std::mem::take(self);
         queue.offset > 0 || matches!(queue.items.front(), Some(Item::Answer(_)))
+    }
+
+    /// The first item has gone out.
+    fn drop_first(&mut self) {
+        if let Some(Item::Joined(joined)) = self.pop() {
+            joined.spare();
+        }
     }
 
     fn pop(&mut self) -> Option<Item> {

@@ -50,6 +50,12 @@ pub trait Transport: Send + Sync + 'static {
     /// thread; must not block.
     fn wake(&self);
 
+    /// Whether its driver takes what waits as WebSocket bytes, never as [frames](crate::Session::take_frames): small messages
+    /// of one burst are joined then. The default is no.
+    fn takes_bytes(&self) -> bool {
+        false
+    }
+
     /// Writes WebSocket bytes at once, as much as goes without waiting. Called under the session's lock: it must not
     /// block and must not call the session. The default takes nothing, so that the driver is woken to take them.
     ///

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use serde::Serialize;
+use smol_str::SmolStr;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::Value;
 
@@ -114,7 +115,7 @@ pub struct IncomingEvent {
     /// The socket it came from.
     pub socket: Socket,
     /// Its name.
-    pub name: ByteString,
+    pub name: SmolStr,
     /// Its arguments as they were received.
     pub args: RawArgs,
     /// Acknowledges it, if the client asked for that.

@@ -3,9 +3,9 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 
-use bytestring::ByteString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
 use wirebird_proto::socket_io::DecodeError;
 use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value, encode_args, without_data};
 
@@ -146,12 +146,12 @@ impl fmt::Debug for Error {
 /// ```
 #[derive(Debug)]
 pub struct ArgumentError {
-    event: ByteString,
+    event: SmolStr,
     error: ArgsError,
 }
 
 impl ArgumentError {
-    pub(crate) fn new(event: ByteString, error: ArgsError) -> Self {
+    pub(crate) fn new(event: SmolStr, error: ArgsError) -> Self {
         Self { event, error }
     }
 

@@ -31,8 +31,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use bytestring::ByteString;
 use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
 use wirebird_proto::socket_io::RawArgs;
 use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
 
@@ -91,7 +91,7 @@ pub struct EventContext(Arc<EventData>);
 #[derive(Debug)]
 struct EventData {
     socket: Socket,
-    event: ByteString,
+    event: SmolStr,
     args: RawArgs,
     /// The id of the acknowledgement, or one of those below.
     ack: AtomicU64,
@@ -119,7 +119,7 @@ impl EventContext {
     }
 
     pub(crate) fn of_lifecycle(socket: Socket, name: &'static str) -> Self {
-        let event = ByteString::from_static(name);
+        let event = SmolStr::new_static(name);
         Self(Arc::new(EventData {
             socket,
             event,
@@ -340,7 +340,7 @@ impl FromContext<EventContext> for RawArgs {
 
 /// The name of an event; of use in fallback handlers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EventName(ByteString);
+pub struct EventName(SmolStr);
 
 impl Deref for EventName {
     type Target = str;

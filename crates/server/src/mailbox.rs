@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytestring::ByteString;
+use smol_str::SmolStr;
 use wirebird_proto::socket_io::RawArgs;
 
 use crate::lanes::{Lane, Lanes};
@@ -41,7 +41,7 @@ pub(crate) enum Accepted {
 /// An event on its way to its handler.
 #[derive(Debug)]
 pub(crate) struct QueuedEvent {
-    pub(crate) name: ByteString,
+    pub(crate) name: SmolStr,
     pub(crate) args: RawArgs,
     pub(crate) ack: Option<u64>,
 }

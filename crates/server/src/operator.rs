@@ -340,6 +340,7 @@ impl Operator {
             }
         }
         let ack = asked.as_ref().map(|asked| AckRequest { reply_to: asked.reply_to.clone(), timeout });
+        let event = event.as_str().into();
         core.publish(Operation::Emit { target: self.target(), event, args, ack });
         Ok(asked)
     }

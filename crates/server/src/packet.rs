@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
+use smol_str::SmolStr;
 use wirebird_engine::{Outgoing, SharedTail, TextBuilder};
 use wirebird_proto::socket_io::{HeaderKind, Packet, PacketKind, RawArgs, is_reserved, write_header};
 use wirebird_proto::value::{EncodeError, Value, encode_args, encode_outcome};
@@ -128,7 +129,7 @@ impl Encoded {
     }
 
     /// The event's name and its arguments, for other servers.
-    pub(crate) fn to_event(&self) -> Result<(ByteString, RawArgs), EmitError> {
+    pub(crate) fn to_event(&self) -> Result<(SmolStr, RawArgs), EmitError> {
         let mut names = serde_json::Deserializer::from_slice(self.json()).into_iter::<String>();
         let name = names.next().and_then(Result::ok).unwrap_or_default();
         let args = self.to_raw_args(&name)?;
@@ -255,7 +256,7 @@ pub(crate) struct SharedEvent {
 
 enum Form {
     Json { tail: SharedTail, attachments: usize },
-    Parsed { parser: Arc<dyn Parser>, name: ByteString, args: RawArgs },
+    Parsed { parser: Arc<dyn Parser>, name: SmolStr, args: RawArgs },
 }
 
 impl SharedEvent {

@@ -34,7 +34,7 @@ impl Parser for Pipes {
                 ("event", *id, payload.into(), args.attachments().to_vec())
             }
             PacketKind::Ack { id, args } => {
-                ("ack", Some(*id), args.json_bytes().clone(), args.attachments().to_vec())
+                ("ack", Some(*id), args.json_bytes(), args.attachments().to_vec())
             }
             _ => return Err(Error::msg("an unknown kind")),
         };

@@ -27,6 +27,10 @@ impl Items {
         self.first.as_ref()
     }
 
+    pub(super) fn back_mut(&mut self) -> Option<&mut Item> {
+        self.rest.back_mut().or(self.first.as_mut())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
         self.first.iter().chain(&self.rest)
     }

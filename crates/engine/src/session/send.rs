@@ -9,7 +9,7 @@ use std::task::Waker;
 use super::drive::thread_token;
 use super::{Core, Link, Phase, Session, Slowness};
 use crate::message::Outgoing;
-use crate::queue::{Full, Item, Kind, Queue, Share, Terms};
+use crate::queue::{Full, Item, Kind, Queue, SMALL, Share, Terms};
 use crate::reason::CloseReason;
 use crate::transport::Transport;
 
@@ -65,6 +65,19 @@ impl fmt::Display for SendError {
 }
 
 impl std::error::Error for SendError {}
+
+impl Core {
+    /// Whether this thread is handling a burst of packets, so that what it sends is held until that is done.
+    fn is_corked_here(&self) -> bool {
+        self.cork != 0 && self.cork == thread_token()
+    }
+
+    /// Whether a message is to be joined to others of the same burst.
+    fn joins(&self, message: &Outgoing) -> bool {
+        let takes_bytes = || matches!(&self.link, Link::Stream(transport) if transport.takes_bytes());
+        self.is_corked_here() && !self.blocked && message.wire_len() <= SMALL && takes_bytes()
+    }
+}
 
 impl Session {
     /// Sends a message, in order with all others of this thread.
@@ -222,13 +235,17 @@ impl Session {
                 if older.is_some() {
                     self.shared.counters.conflated();
                 }
-                let terms = Terms { kind, share: share.cloned() };
-                let item = if window == 0 {
-                    Item::Message { message, terms }
+                if window == 0 && kind == Kind::Kept && share.is_none() && core.joins(&message) {
+                    core.queue.join(&message);
                 } else {
-                    self.compressed(core, message, terms, window)
-                };
-                core.queue.push(item);
+                    let terms = Terms { kind, share: share.cloned() };
+                    let item = if window == 0 {
+                        Item::Message { message, terms }
+                    } else {
+                        self.compressed(core, message, terms, window)
+                    };
+                    core.queue.push(item);
+                }
                 if dropped > 0 {
                     return (self.after_drop(core, dropped, after), Ok(()));
                 }
@@ -251,7 +268,7 @@ impl Session {
     }
 
     pub(super) fn after_push(&self, core: &mut Core) -> After {
-        if core.cork != 0 && core.cork == thread_token() {
+        if core.is_corked_here() {
             return After::Nothing;
         }
         self.flush_core(core)

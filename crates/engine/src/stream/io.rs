@@ -101,6 +101,10 @@ impl Transport for TcpLink {
         self.signal.raise();
     }
 
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
             [one] => self.write.try_write(one),
@@ -188,6 +192,10 @@ impl<S> AnyStream<S> {
 impl Transport for AnyLink {
     fn wake(&self) {
         self.signal.raise();
+    }
+
+    fn takes_bytes(&self) -> bool {
+        true
     }
 }
 

@@ -17,9 +17,12 @@ use super::scanner::{self, MAX_DEPTH};
 /// and whitespace inside of arguments survive. A clone shares everything with its original.
 #[derive(Clone, Default)]
 pub struct RawArgs {
-    json: ByteString,
+    /// What they came in, and where they are in it: taken as it is, so that no share of it has to be counted.
+    text: ByteString,
+    start: u32,
+    end: u32,
+    len: u32,
     commas: Commas,
-    len: usize,
     attachments: Option<Arc<[Bytes]>>,
 }
 
@@ -48,18 +51,19 @@ impl RawArgs {
     pub fn from_json_elements(elements: ByteString, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
         let count = (!attachments.is_empty()).then_some(attachments.len());
         let layout = scanner::elements(&elements, MAX_DEPTH, count)?;
-        let mut args = Self::from_parts(&elements, 0..elements.len(), layout.len(), &layout.separators);
+        let range = 0..elements.len();
+        let mut args = Self::from_parts(elements, range, layout.len(), &layout.separators);
         args.set_attachments(attachments);
         Ok(args)
     }
 
-    /// `range` is the part of `text` that holds the arguments, `commas` are those between them, as offsets in
-    /// `text`.
-    pub(super) fn from_parts(text: &ByteString, range: Range<usize>, len: usize, commas: &[u32]) -> Self {
-        let range = scanner::trim(text, range);
+    /// `range` is the part of `text` that holds the arguments, `commas` are those between them, as offsets in `text`. It
+    /// has been scanned, so that it is known to be shorter than 4 GiB.
+    pub(super) fn from_parts(text: ByteString, range: Range<usize>, len: usize, commas: &[u32]) -> Self {
+        let range = scanner::trim(&text, range);
         let commas = Commas::new(commas, range.start);
-        let json = text.slice_ref(&text[range]);
-        Self { json, commas, len, attachments: None }
+        let (start, end) = (range.start as u32, range.end as u32);
+        Self { text, start, end, len: len as u32, commas, attachments: None }
     }
 
     pub(super) fn set_attachments(&mut self, attachments: Vec<Bytes>) {
@@ -68,7 +72,7 @@ impl RawArgs {
 
     /// How many arguments there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether there is no argument.
@@ -78,33 +82,34 @@ impl RawArgs {
 
     /// The JSON of the argument at `index`, without whitespace around it.
     pub fn get(&self, index: usize) -> Option<&str> {
-        if index >= self.len {
+        if index >= self.len() {
             return None;
         }
+        let json = self.json();
         let commas = self.commas.as_slice();
         let start = match index {
             0 => 0,
             _ => *commas.get(index - 1)? as usize + 1,
         };
-        let end = if index + 1 == self.len { self.json.len() } else { *commas.get(index)? as usize };
-        self.json.get(scanner::trim(&self.json, start..end))
+        let end = if index + 1 == self.len() { json.len() } else { *commas.get(index)? as usize };
+        json.get(scanner::trim(json, start..end))
     }
 
     /// The JSON of each argument.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
-        (0..self.len).map(|index| self.get(index).unwrap_or_default())
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }
 
     /// All arguments as they were received, joined by commas, without brackets and event name. Empty when
     /// there is none.
     pub fn json(&self) -> &str {
-        &self.json
+        &self.text[self.start as usize..self.end as usize]
     }
 
     /// All arguments as they were received, like [`json`](Self::json), as a buffer that can be kept and sent
     /// on.
-    pub fn json_bytes(&self) -> &ByteString {
-        &self.json
+    pub fn json_bytes(&self) -> ByteString {
+        self.text.slice_ref(self.json())
     }
 
     /// The attachments, in the order of their numbers.
@@ -116,7 +121,7 @@ impl RawArgs {
 impl fmt::Debug for RawArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawArgs")
-            .field("json", &self.json)
+            .field("json", &self.json())
             .field("attachments", &self.attachments().len())
             .finish()
     }
@@ -125,7 +130,7 @@ impl fmt::Debug for RawArgs {
 /// Equal when text and attachments are equal, byte for byte.
 impl PartialEq for RawArgs {
     fn eq(&self, other: &Self) -> bool {
-        self.json == other.json && self.attachments() == other.attachments()
+        self.json() == other.json() && self.attachments() == other.attachments()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use smol_str::SmolStr;
 
 use super::packet::MAX_ID;
 use super::scanner::{self, Layout};
@@ -86,7 +87,7 @@ impl Decoder {
     /// Decodes a text message.
     ///
     /// Returns `None` when the packet is to be completed by binary messages. What is in the packet shares the
-    /// buffer of `text`, except for a name with escapes.
+    /// buffer of `text`, except for the name of an event.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Decoder {
             return Err(DecodeError::UnexpectedText);
         }
         let header = Header::parse(&text, &self.limits)?;
-        let kind = self.kind(&text, &header)?;
+        let kind = self.kind(text, &header)?;
         let packet = Packet { namespace: header.namespace, query: header.query, kind };
         let Some(expected) = header.attachments else {
             return Ok(Some(packet));
@@ -131,16 +132,15 @@ impl Decoder {
         Ok(Some(packet))
     }
 
-    fn kind(&self, text: &ByteString, header: &Header) -> Result<PacketKind, DecodeError> {
-        let bytes = text.as_bytes();
+    fn kind(&self, text: ByteString, header: &Header) -> Result<PacketKind, DecodeError> {
         let payload = header.payload;
-        if payload == bytes.len() {
+        if payload == text.len() {
             return without_payload(header.kind);
         }
         if header.kind == b'1' {
             return Err(DecodeError::InvalidPayload);
         }
-        let layout = scanner::value(text, payload, self.limits.max_depth, header.attachments)?;
+        let layout = scanner::value(&text, payload, self.limits.max_depth, header.attachments)?;
         self.limits.check_arguments(header.kind, layout.len())?;
         with_payload(text, header.kind, header.id, &layout)
     }
@@ -157,7 +157,7 @@ pub(super) fn without_payload(kind: u8) -> Result<PacketKind, DecodeError> {
 
 /// A packet of the given type digit, whose payload is where `layout` says.
 pub(super) fn with_payload(
-    text: &ByteString,
+    text: ByteString,
     kind: u8,
     id: Option<u64>,
     layout: &Layout,
@@ -178,21 +178,21 @@ pub(super) fn with_payload(
 }
 
 /// Takes the name off the array of an event.
-fn event(text: &ByteString, id: Option<u64>, layout: &Layout) -> Result<PacketKind, DecodeError> {
+fn event(text: ByteString, id: Option<u64>, layout: &Layout) -> Result<PacketKind, DecodeError> {
     let len = layout.len().checked_sub(1).ok_or(DecodeError::InvalidPayload)?;
     let close = layout.span.end - 1;
     let name_end = layout.separators.first().map_or(close, |&comma| comma as usize);
-    let raw = &text[scanner::trim(text, layout.span.start + 1..name_end)];
+    let raw = &text[scanner::trim(&text, layout.span.start + 1..name_end)];
     let name = match raw.as_bytes().first() {
         Some(b'"') => match escape::unescape(raw) {
-            std::borrow::Cow::Borrowed(name) => text.slice_ref(name),
+            std::borrow::Cow::Borrowed(name) => SmolStr::new(name),
             std::borrow::Cow::Owned(name) => name.into(),
         },
-        Some(b'-' | b'0'..=b'9') => text.slice_ref(raw),
+        Some(b'-' | b'0'..=b'9') => SmolStr::new(raw),
         _ => return Err(DecodeError::InvalidPayload),
     };
     if is_reserved(&name) {
-        return Err(DecodeError::ReservedEvent(name));
+        return Err(DecodeError::ReservedEvent(name.as_str().into()));
     }
     let args = match layout.separators.split_first() {
         Some((&comma, rest)) => RawArgs::from_parts(text, comma as usize + 1..close, len, rest),

@@ -101,18 +101,9 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    // A number into a vector: neither can fail.
+    let _ = serde_json::to_writer(out, &number);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a packet says.
 
 use bytestring::ByteString;
+use smol_str::SmolStr;
 
 use super::scanner::{self, MAX_DEPTH};
 use super::{DecodeError, RawArgs};
@@ -43,7 +44,7 @@ impl Packet {
             PacketKind::Connect { auth: Some(auth) } => json(auth, &['{']),
             PacketKind::ConnectError { data } => json(data, &['{', '"']),
             PacketKind::Event { name, .. } if is_reserved(name) => {
-                Err(DecodeError::ReservedEvent(name.clone()))
+                Err(DecodeError::ReservedEvent(name.as_str().into()))
             }
             PacketKind::Event { id: Some(id), .. } | PacketKind::Ack { id, .. } if *id > MAX_ID => {
                 Err(DecodeError::InvalidId)
@@ -73,7 +74,7 @@ pub enum PacketKind {
         id: Option<u64>,
         /// The name, with escapes resolved (a lone surrogate becomes U+FFFD). A number stands for itself as
         /// it was written.
-        name: ByteString,
+        name: SmolStr,
         /// The arguments after the name.
         args: RawArgs,
     },

@@ -248,7 +248,7 @@ macro_rules! forward {
         forward! { $to:
             deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
             deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
-            deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
+            deserialize_f32() deserialize_f64() deserialize_char()
             deserialize_bytes() deserialize_byte_buf() deserialize_seq() deserialize_map() deserialize_identifier()
             deserialize_unit_struct(name: &'static str)
             deserialize_tuple_struct(name: &'static str, len: usize)
@@ -262,6 +262,7 @@ impl<'de> Deserializer<'de> for Args<'de, '_> {
     type Error = Error;
 
     forward!(all first);
+    forward! { first: deserialize_str() deserialize_string() }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         // serde makes no difference between a tuple and an array, but the visitor of an array makes an array.
@@ -304,6 +305,18 @@ impl<'de> Deserializer<'de> for Arg<'de, '_> {
     forward!(all json);
     forward! { json: deserialize_tuple(len: usize) }
 
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let json = self.json()?;
+        match plain_text(json) {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => forward!(@json self, deserialize_str, visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -329,6 +342,12 @@ impl<'de> Deserializer<'de> for Arg<'de, '_> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.is_present() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
+}
+
+/// What a JSON string without escapes says. It has been scanned: nothing else in it can be special.
+fn plain_text(json: &str) -> Option<&str> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
+    memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
 }
 
 /// The elements of a tuple.

@@ -261,7 +261,9 @@ fn packets_share_the_buffer_of_the_message() {
     let within = |part: &str| text.as_bytes().as_ptr_range().contains(&part.as_ptr());
     let packet = Decoder::new(Limits::default()).decode_text(text.clone()).unwrap().unwrap();
     let PacketKind::Event { name, args, .. } = packet.kind else { panic!("an event") };
-    assert!(within(&packet.namespace) && within(&name) && within(args.json()));
+    assert!(within(&packet.namespace) && within(args.json()));
+    // A name is short, and often kept for longer than the rest.
+    assert!(!within(&name));
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl<'a> Data<'a> {
             return Err(DecodeError::TooLong);
         }
         let layout = Layout { span: 0..self.json.len(), separators: self.separators, empty: self.empty };
-        let mut kind = with_payload(&self.json.into(), kind, id, &layout)?;
+        let mut kind = with_payload(self.json.into(), kind, id, &layout)?;
         // Whoever keeps a small piece of a large message does not want to keep the message.
         let share = self.attachment_bytes >= self.message.len() / 2;
         let attachment =
