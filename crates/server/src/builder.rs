@@ -580,7 +580,8 @@ impl Builder {
     /// The official clients from 4.6 on take part by themselves; others are connected anew as ever. Disconnect handlers run
     /// when a client is cut off, and connect handlers when it is back: [`Socket::recovered`](crate::Socket::recovered)
     /// tells that. Events get one more argument, their offset, as the protocol says. Volatile events and those that ask for
-    /// an acknowledgement are not sent again. A client comes back to the server that it was connected to.
+    /// an acknowledgement are not sent again. A client comes back to the server that it was connected to, as long as that
+    /// neither [drains](crate::Server::drain) nor closes.
     ///
     /// # Errors
     /// A duration or a limit of zero.

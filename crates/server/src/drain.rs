@@ -32,6 +32,10 @@ impl Server {
     /// [`DisconnectReason::ServerShutdown`](crate::DisconnectReason::ServerShutdown). An application that wants to tell its
     /// clients before emits an event first, or when [`Server::draining`] resolves.
     ///
+    /// With [recovery](crate::Builder::connection_state_recovery), clients that were cut off and may come back do not hold it up:
+    /// they get 503 like all others, and another server connects them anew, so that
+    /// [`Socket::recovered`](crate::Socket::recovered) is false there.
+    ///
     /// With a window of zero all turns come at once. May be called again, also by others: the shorter window counts, and
     /// [`Server::close`] ends it. When the future is dropped, the server goes on draining without closing anybody: call
     /// this or `close` again. A handler that awaits it waits for itself, up to the deadline.

@@ -104,7 +104,8 @@ impl Operator {
     ///
     /// Whatever has begun to go out does so, and the order of all that go out is kept. What was replaced is counted
     /// ([`Metrics::conflated_messages`](crate::Metrics::conflated_messages)). Events with an acknowledgement cannot be
-    /// replaced: [`Operator::emit_with_ack`] fails with [`EmitError::Conflated`].
+    /// replaced: [`Operator::emit_with_ack`] fails with [`EmitError::Conflated`]. A client that is
+    /// [recovered](crate::Builder::connection_state_recovery) gets the newest with each key of those that it missed.
     ///
     /// ```
     /// let io = wirebird::Server::new();

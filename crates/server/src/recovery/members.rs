@@ -215,9 +215,10 @@ impl Members {
         Forgotten(all)
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) -> Forgotten {
-        Forgotten(std::mem::take(self).by_pid.into_values().collect())
+    /// Forgets everything; returns how many were away.
+    pub(super) fn clear(&mut self) -> (usize, Forgotten) {
+        let all = std::mem::take(self);
+        (all.away, Forgotten(all.by_pid.into_values().collect()))
     }
 
     // ---- coming back ----

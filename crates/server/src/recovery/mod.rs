@@ -264,9 +264,15 @@ impl Recoveries {
         state.members.gone(pid, socket, values)
     }
 
-    /// The server has closed.
+    /// The server has closed: nobody comes back to it.
     pub(crate) fn clear(&self) {
-        let forgotten = self.state.lock().members.clear();
+        let (away, forgotten) = self.state.lock().members.clear();
+        if away > 0 {
+            tracing::info!(
+                target: "wirebird::socketio",
+                sockets = away, "clients that were cut off, and have not come back, will be connected anew elsewhere"
+            );
+        }
         forgotten.drop();
     }
 

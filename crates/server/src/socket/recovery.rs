@@ -191,10 +191,13 @@ impl SocketInner {
         }
     }
 
-    /// Not when the server has ended it on purpose, when the client has, or when it makes no sense.
+    /// Not when the server has ended it on purpose, when the client has, or when it makes no sense. A server that shuts down
+    /// is none to come back to.
     fn may_come_back(&self, reason: DisconnectReason) -> bool {
         match reason {
-            DisconnectReason::ServerDisconnect | DisconnectReason::ParseError => false,
+            DisconnectReason::ServerDisconnect
+            | DisconnectReason::ServerShutdown
+            | DisconnectReason::ParseError => false,
             // A client that closes its connection has not said goodbye to this namespace.
             DisconnectReason::ClientDisconnect => self.session.close_reason().is_some(),
             _ => true,

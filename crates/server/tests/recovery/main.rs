@@ -4,6 +4,8 @@
 mod support;
 
 mod coming_back;
+mod conflation;
+mod draining;
 mod edges;
 mod handlers;
 mod hostile;
