@@ -5,6 +5,7 @@
 
 mod codec;
 mod memory;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ const PATHS: &[Path] = &[
     ("packet-encode-32", |turns| codec::packet_encode(turns, 32)),
     ("echo", memory::echo),
     ("echo-msgpack", memory::echo_msgpack),
+    ("burst-16", websocket::burst),
     ("broadcast-1000", |turns| memory::broadcast(turns, false)),
     ("broadcast-1000-recovery", |turns| memory::broadcast(turns, true)),
     ("answer", |turns| memory::answer(turns, false)),
