@@ -111,6 +111,10 @@ limits! {
     ClusterTime "cluster_time",
     /// Questions to other servers that are open.
     Questions "questions",
+    /// Events recorded for clients that were cut off: older ones made room.
+    RecoveryEvents "recovery_events",
+    /// Sockets kept for clients that were cut off: the oldest made room.
+    RecoverySockets "recovery_sockets",
 }
 
 impl Limit {

@@ -139,14 +139,15 @@ impl Members {
         now: Millis,
         until: Millis,
         max: usize,
-    ) -> Forgotten {
-        let Some(member) = self.held(pid, socket) else { return Forgotten::default() };
+    ) -> (Forgotten, bool) {
+        let Some(member) = self.held(pid, socket) else { return Default::default() };
         let until = member.deadline.take().unwrap_or(until);
         if !member.told || until <= now {
-            return self.forget(pid);
+            return (self.forget(pid), false);
         }
         member.until = Some(until);
-        let forgotten = if self.away >= max { self.forget_oldest(Millis::MAX) } else { Forgotten::default() };
+        let crowded = self.away >= max;
+        let forgotten = if crowded { self.forget_oldest(Millis::MAX) } else { Forgotten::default() };
         self.away += 1;
         if let Some((pid, _)) = self.by_pid.get_key_value(pid) {
             self.order.push_back((until, pid.clone()));
@@ -155,7 +156,7 @@ impl Members {
             let Self { order, by_pid, .. } = self;
             order.retain(|(end, pid)| by_pid.get(pid).is_some_and(|member| member.until == Some(*end)));
         }
-        forgotten
+        (forgotten, crowded)
     }
 
     /// Whether it has ended, and nobody has taken its place.

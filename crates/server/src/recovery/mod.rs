@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use wirebird_engine::{
-    CloseReason, ConfigError, Engine, Expire, Millis, Outgoing, SendError, Session, WeakEngine,
+    CloseReason, ConfigError, Engine, Expire, Limit, Millis, Outgoing, SendError, Session, WeakEngine,
 };
 
 use crate::adapter::Target;
@@ -168,12 +168,14 @@ impl Recoveries {
         let at = engine.as_ref().map_or(0, Engine::now);
         let limits = Limits { events: self.options.max_events, bytes: self.options.max_bytes };
         let mut dropped = Vec::new();
+        let crowded;
         let (result, queued) = {
             let mut state = self.state.lock();
             let (result, queued) = enqueue(&message);
             if result != Err(SendError::Full) {
                 state.members.record.push(Event { at, number, target, message }, limits, &mut dropped);
             }
+            crowded = !dropped.is_empty();
             if let Some(engine) = &engine {
                 state.members.record.expire(at.saturating_sub(self.max_age(engine)), &mut dropped);
                 self.schedule(&mut state, engine);
@@ -181,6 +183,9 @@ impl Recoveries {
             (result, queued)
         };
         queued.finish(core);
+        if let Some(engine) = engine.filter(|_| crowded) {
+            engine.count_limit(Limit::RecoveryEvents, None);
+        }
         match result {
             Err(SendError::Full) => Err(EmitError::Full),
             _ => Ok(()),
@@ -232,10 +237,13 @@ impl Recoveries {
         let now = engine.now();
         let until = now + millis(self.options.max_disconnection_duration);
         let mut state = self.state.lock();
-        let forgotten = state.members.end(pid, socket, now, until, self.options.max_sockets);
+        let (forgotten, crowded) = state.members.end(pid, socket, now, until, self.options.max_sockets);
         self.schedule(&mut state, &engine);
         drop(state);
         forgotten.drop();
+        if crowded {
+            engine.count_limit(Limit::RecoverySockets, None);
+        }
     }
 
     /// A socket will not come back.
