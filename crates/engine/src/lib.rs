@@ -33,6 +33,7 @@ mod read_buffer;
 mod reason;
 mod refusal;
 mod session;
+mod tally;
 mod timer;
 mod transport;
 
@@ -54,6 +55,8 @@ pub use queue::{Frame, Share};
 pub use reason::CloseReason;
 pub use refusal::{Cause, Refusal};
 pub use session::{Owed, Probe, SendError, Session, Slowness};
+#[doc(hidden)]
+pub use tally::Tally;
 pub use timer::{Expire, Millis};
 pub use transport::{Attachment, Transport, TransportKind};
 pub use wirebird_proto::websocket::HandshakeError as WebSocketHandshakeError;

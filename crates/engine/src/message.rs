@@ -24,6 +24,15 @@ pub enum Message {
     Binary(Bytes),
 }
 
+impl Message {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
+    }
+}
+
 /// A message on its way out: one text or binary message, and any binary messages that must follow it directly.
 ///
 /// It is laid out as finished WebSocket frames, so that any number of recipients share the same bytes; polling reads

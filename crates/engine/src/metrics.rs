@@ -1,4 +1,5 @@
-//! Counting what happens: plain atomics, touched when sessions come and go and when something is refused.
+//! Counting what happens: plain atomics, touched when sessions come and go and when something is refused, and a
+//! [`Tally`] of messages.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use crate::limit::Limit;
 use crate::reason::CloseReason;
 use crate::refusal::Cause;
+use crate::tally::Tally;
 use crate::transport::TransportKind;
 
 /// What is counted for each of some kinds.
@@ -45,6 +47,8 @@ pub(crate) struct Counters {
     closed: Each<REASONS>,
     dropped: AtomicU64,
     conflated: AtomicU64,
+    /// Bytes of messages of clients; messages for clients, their bytes.
+    traffic: Tally<3>,
     /// By name of the cause. Refusing takes far longer than this lock.
     refused: Mutex<BTreeMap<&'static str, Refused>>,
 }
@@ -92,6 +96,18 @@ impl Counters {
         }
     }
 
+    /// A client has sent a message.
+    #[inline]
+    pub(crate) fn received(&self, bytes: usize) {
+        self.traffic.add(0, [bytes as u64]);
+    }
+
+    /// A message is handed to the queue of a client.
+    #[inline]
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.traffic.add(1, [1, bytes as u64]);
+    }
+
     /// A newer message has taken the place of another.
     pub(crate) fn conflated(&self) {
         self.conflated.fetch_add(1, Ordering::Relaxed);
@@ -118,6 +134,7 @@ impl Counters {
             limits: self.limits.get(),
             dropped: self.dropped_messages(),
             conflated: self.conflated.load(Ordering::Relaxed),
+            traffic: self.traffic.sums(),
             refused: self.refused.lock().values().copied().collect(),
         }
     }
@@ -134,6 +151,7 @@ pub struct Metrics {
     closed: [u64; REASONS],
     dropped: u64,
     conflated: u64,
+    traffic: [u64; 3],
     refused: Vec<Refused>,
 }
 
@@ -169,6 +187,21 @@ impl Metrics {
     /// Sessions that moved from polling to another transport.
     pub fn upgrades(&self) -> u64 {
         self.upgraded.iter().sum()
+    }
+
+    /// Bytes of the messages that clients have sent, without what transports add, and decompressed.
+    pub fn received_bytes(&self) -> u64 {
+        self.traffic[0]
+    }
+
+    /// Messages for clients: what goes to a thousand counts a thousand times, also where it is dropped later.
+    pub fn sent_messages(&self) -> u64 {
+        self.traffic[1]
+    }
+
+    /// Bytes of those, as WebSocket frames that are not compressed.
+    pub fn sent_bytes(&self) -> u64 {
+        self.traffic[2]
     }
 
     /// Messages that were dropped or refused because a client reads too slowly, volatile ones included.

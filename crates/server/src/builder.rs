@@ -17,6 +17,7 @@ use wirebird_engine::{
 use crate::adapter::{Adapter, Local};
 use crate::core::Core;
 use crate::dispatch::{Dispatcher, Observer};
+use crate::layers::Timing;
 use crate::options::{Accept, Concurrency, Options};
 use crate::parser::Parser;
 use crate::recovery::Recovery;
@@ -438,6 +439,14 @@ impl Builder {
         self
     }
 
+    /// Whether it is measured how long the handlers of events take, for [`Metrics::handler_times`](crate::Metrics::handler_times):
+    /// a [`Timing`](crate::layers::Timing) layer that is there before all others. Two looks at the clock for each event. Not for
+    /// a server with a [`Dispatcher`](crate::Dispatcher) of its own. Default false.
+    pub fn handler_times(mut self, measured: bool) -> Self {
+        self.options.handler_times = measured.then(Arc::default);
+        self
+    }
+
     /// How long acknowledgements of clients are waited for. Default 60 s.
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.options.ack_timeout = timeout;
@@ -729,6 +738,9 @@ impl Builder {
         let core = Core::new(self.options, self.state, self.observer, self.dispatcher, self.parser);
         let engine = Engine::new(self.engine, core.clone())?;
         core.set_engine(engine.downgrade());
+        if let Some(recorder) = core.options.handler_times.clone() {
+            core.defaults.add_layer(Timing::new(move |_, took| recorder.record(took)));
+        }
         if let Some(adapter) = self.adapter {
             adapter.attach(Local::new(&core));
             let _ = core.adapter.set(adapter);

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wirebird_engine::{
     CloseReason, Engine, Expire, Handler, Handshake, IdGenerator, Limit, Message, Millis, Outgoing,
-    RandomIds, Refusal, Session, Slowness, WeakEngine,
+    RandomIds, Refusal, Session, Slowness, Tally, WeakEngine,
 };
 
 use crate::adapter::{Adapter, Operation};
@@ -98,6 +98,8 @@ pub(crate) struct Core {
     /// After how many new namespaces those that nobody uses are looked for.
     until_sweep: AtomicUsize,
     broadcasts: AtomicU64,
+    /// Events that came in, and that were emitted.
+    pub(crate) events: Tally<2>,
     /// Events that have been warned of.
     warned: Mutex<HashSet<Box<str>>>,
     pub(crate) failures: Failures,
@@ -135,6 +137,7 @@ impl Core {
             told_stopped: Notify::new(),
             until_sweep: AtomicUsize::new(SWEEP),
             broadcasts: AtomicU64::new(0),
+            events: Tally::default(),
             warned: Mutex::default(),
             failures: Failures::default(),
             me: me.clone(),

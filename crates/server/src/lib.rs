@@ -91,7 +91,7 @@
 //! | speak TLS; HTTP/2 and WebSockets on it (cargo feature `http2`) | [`Server::serve_tls`], [`Server::serve_connection`] |
 //! | serve static files (cargo feature `static-files`) | `Builder::static_files`, `StaticFiles` |
 //! | know of refused requests, add headers, serve the JavaScript client | [`Builder::on_connection_error`], [`Builder::headers`], [`Builder::serve_client`] |
-//! | watch it: sessions, sockets, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Observer`] |
+//! | watch it: sessions, sockets, traffic, how long handlers take, limits that clients run into, for Prometheus and others | [`Server::metrics`], [`Builder::handler_times`], [`Observer`] |
 //! | send only the newest value to slow clients; limit what waits for them, and know of them | [`Operator::conflate`], [`Builder::send_queue`], [`Namespace::send_queue`], [`Builder::on_slow_consumer`] |
 //! | take it out of service gently; answer orchestrators and balancers | [`Server::drain`], [`Server::drain_on_signal`], [`Server::health`], [`Server::ready`] |
 //! | close it | [`Server::close`], [`Server::shutdown_on_signal`] |
@@ -138,6 +138,7 @@ mod failures;
 mod fallback;
 mod guard;
 mod handler;
+mod handler_times;
 mod handlers;
 pub mod health;
 mod id;
@@ -192,6 +193,7 @@ pub use dynamic::DynamicNamespace;
 pub use error::{AckError, ArgumentError, AuthError, ConnectError, EmitError, Error, Incomplete, RoomError};
 pub use event_layer::{EventLayer, Next};
 pub use handler::{ConnectHandler, DisconnectHandler, ErrorHandler, EventHandler, Outcome};
+pub use handler_times::HandlerTimes;
 pub use id::SocketId;
 pub use layer::{Layer, NotFound, ResponseBody, ResponseFuture, Service};
 pub use listeners::{ListenerId, Recipients};

@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use wirebird_engine::{CloseReason, Engine, Limit, Refused, TransportKind};
 
 use crate::core::Core;
+use crate::handler_times::HandlerTimes;
 
 /// What a server has counted since it was made, and how much there is of what at present: see
 /// [`Server::metrics`](crate::Server::metrics). Making one looks at each namespace once, and at no connection.
@@ -28,6 +29,9 @@ pub struct Metrics {
     namespaces: u64,
     pending_events: u64,
     pending_bytes: u64,
+    waiting_broadcasts: u64,
+    events: [u64; 2],
+    handler_times: Option<HandlerTimes>,
 }
 
 impl Metrics {
@@ -53,6 +57,9 @@ impl Metrics {
             namespaces: core.namespaces.len() as u64,
             pending_events: load.events as u64,
             pending_bytes: load.bytes as u64,
+            waiting_broadcasts: core.shards.waiting_bytes() as u64,
+            events: core.events.sums(),
+            handler_times: core.options.handler_times.as_ref().map(|recorder| recorder.snapshot()),
         }
     }
 
@@ -84,6 +91,37 @@ impl Metrics {
     /// Connections that moved from polling to another transport.
     pub fn upgrades(&self) -> u64 {
         self.engine.upgrades()
+    }
+
+    /// Events that clients have sent, those without a handler included.
+    pub fn received_events(&self) -> u64 {
+        self.events[0]
+    }
+
+    /// Events that were emitted: one that goes to a thousand clients counts once.
+    pub fn emitted_events(&self) -> u64 {
+        self.events[1]
+    }
+
+    /// Bytes of the messages that clients have sent, without what transports add, and decompressed.
+    pub fn received_bytes(&self) -> u64 {
+        self.engine.received_bytes()
+    }
+
+    /// Messages for clients: events, acknowledgements, answers to CONNECT. One that goes to a thousand clients counts a thousand
+    /// times, also where it is dropped later.
+    pub fn sent_messages(&self) -> u64 {
+        self.engine.sent_messages()
+    }
+
+    /// Bytes of those messages, before they are compressed.
+    pub fn sent_bytes(&self) -> u64 {
+        self.engine.sent_bytes()
+    }
+
+    /// How long handlers took, if [that is measured](crate::Builder::handler_times).
+    pub fn handler_times(&self) -> Option<&HandlerTimes> {
+        self.handler_times.as_ref()
     }
 
     /// Messages that were dropped or refused because a client reads too slowly, volatile ones included.
@@ -129,6 +167,11 @@ impl Metrics {
         (self.pending_events, self.pending_bytes)
     }
 
+    /// Bytes of broadcasts that wait to be delivered.
+    pub fn waiting_broadcasts(&self) -> u64 {
+        self.waiting_broadcasts
+    }
+
     /// All of it in the text format of [OpenMetrics](https://openmetrics.io), which Prometheus and others collect. Send it
     /// with the content type [`Metrics::CONTENT_TYPE`].
     pub fn to_openmetrics(&self) -> String {
@@ -167,6 +210,21 @@ impl Metrics {
         text.sample("wirebird_pending_events", &[], self.pending_events);
         text.gauge("wirebird_pending_bytes", "Bytes of the events that wait for handlers.");
         text.sample("wirebird_pending_bytes", &[], self.pending_bytes);
+        text.gauge("wirebird_waiting_broadcast_bytes", "Bytes of broadcasts that wait to be delivered.");
+        text.sample("wirebird_waiting_broadcast_bytes", &[], self.waiting_broadcasts());
+        text.counter("wirebird_received_events", "Events that clients have sent.");
+        text.sample("wirebird_received_events_total", &[], self.received_events());
+        text.counter("wirebird_emitted_events", "Events that were emitted, to however many clients.");
+        text.sample("wirebird_emitted_events_total", &[], self.emitted_events());
+        text.counter("wirebird_received_bytes", "Bytes of the messages that clients have sent.");
+        text.sample("wirebird_received_bytes_total", &[], self.received_bytes());
+        text.counter("wirebird_sent_messages", "Messages for clients.");
+        text.sample("wirebird_sent_messages_total", &[], self.sent_messages());
+        text.counter("wirebird_sent_bytes", "Bytes of the messages for clients, before they are compressed.");
+        text.sample("wirebird_sent_bytes_total", &[], self.sent_bytes());
+        if let Some(times) = &self.handler_times {
+            text.seconds("wirebird_handler_seconds", "How long the handlers of events took.", times);
+        }
         text.counter("wirebird_dropped_messages", "Messages dropped because a client reads too slowly.");
         text.sample("wirebird_dropped_messages_total", &[], self.dropped_messages());
         text.counter("wirebird_conflated_messages", "Messages in whose place a newer one went out.");
@@ -198,6 +256,18 @@ impl Text {
 
     fn counter(&mut self, name: &str, help: &str) {
         self.family(name, "counter", help);
+    }
+
+    /// A histogram.
+    fn seconds(&mut self, name: &str, help: &str, times: &HandlerTimes) {
+        self.family(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        for (bound, count) in times.buckets() {
+            self.sample(&bucket, &[("le", &format!("{:?}", bound.as_secs_f64()))], count);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], times.count());
+        self.sample(&format!("{name}_count"), &[], times.count());
+        let _ = writeln!(self.0, "{name}_sum {}", times.total().as_secs_f64());
     }
 
     // Text into a string cannot fail.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::handler_times::Recorder;
 use crate::load::LoadLimit;
 use crate::recovery::Recovery;
 use crate::slow::OnSlowConsumer;
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) max_auth: usize,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) strict_arguments: bool,
+    pub(crate) handler_times: Option<Arc<Recorder>>,
     pub(crate) shards: usize,
     pub(crate) on_connection_error: Option<Arc<OnRefusal>>,
     pub(crate) on_slow_consumer: Option<Arc<OnSlowConsumer>>,
@@ -82,6 +84,7 @@ impl Default for Options {
             max_auth: 64 << 10,
             recovery: None,
             strict_arguments: false,
+            handler_times: None,
             on_connection_error: None,
             on_slow_consumer: None,
             #[cfg(feature = "static-files")]

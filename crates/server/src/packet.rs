@@ -179,6 +179,7 @@ impl Encoded {
     }
 
     fn pack(self, core: &Core, namespace: &ByteString, id: Option<u64>) -> Result<Outgoing, EmitError> {
+        core.events.add(1, [1]);
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;
             let kind = PacketKind::Event { id, name, args };
@@ -226,6 +227,7 @@ impl Encoded {
 
     /// As an event that several recipients share, each with an ack id of its own.
     pub(crate) fn into_shared(mut self, core: &Core, namespace: &str) -> Result<SharedEvent, EmitError> {
+        core.events.add(1, [1]);
         self.trace(namespace);
         if let Some(parser) = &core.parser {
             let (name, args) = self.to_event()?;

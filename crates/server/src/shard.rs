@@ -150,6 +150,11 @@ impl Shards {
         self.pressure.is_high()
     }
 
+    /// Bytes of broadcasts that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.pressure.bytes.load(Ordering::Relaxed)
+    }
+
     /// Relieves `client` when less waits.
     pub(crate) fn wait(&self, client: Weak<Client>) {
         self.pressure.clients.wait(client);

@@ -3,6 +3,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -10,6 +11,7 @@ use http_body_util::Full;
 use parking_lot::Mutex;
 use support::{Client, until};
 use wirebird::engine::{CloseReason, Session};
+use wirebird::extract::Data;
 use wirebird::{Limit, Metrics, Observer, Server, Socket, TransportKind};
 
 /// The value of a line of the text.
@@ -139,7 +141,7 @@ async fn limits_are_counted_and_told_of() {
 /// F-LOG-05: the text is well formed: families in one piece, with type and help, labels escaped, and an end.
 #[tokio::test]
 async fn the_text_is_openmetrics() {
-    let io = Server::new();
+    let io = Server::builder().handler_times(true).build();
     io.of("/a \"b\" \\ \n c").on_connect(async || ());
     get(&io, "/socket.io/?EIO=5").await;
     let text = io.metrics().to_openmetrics();
@@ -150,7 +152,7 @@ async fn the_text_is_openmetrics() {
     for line in text.lines().filter(|line| *line != "# EOF") {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(!families.contains(&name) && ["gauge", "counter"].contains(&kind), "{line}");
+            assert!(!families.contains(&name) && ["gauge", "counter", "histogram"].contains(&kind), "{line}");
             families.push(name);
             family = Some((name, kind));
             continue;
@@ -161,10 +163,88 @@ async fn the_text_is_openmetrics() {
             continue;
         }
         let (sample, value) = line.rsplit_once(' ').unwrap();
-        value.parse::<u64>().unwrap();
+        value.parse::<f64>().unwrap();
         let sample = sample.split('{').next().unwrap();
-        let suffix = if kind == "counter" { "_total" } else { "" };
-        assert_eq!(sample, format!("{name}{suffix}"));
+        let suffixes: &[&str] = match kind {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_count", "_sum"],
+            _ => &[""],
+        };
+        assert!(suffixes.iter().any(|suffix| sample == format!("{name}{suffix}")), "{line}");
     }
     assert_eq!(text.matches("wirebird_limits_reached_total{").count(), Limit::ALL.len());
+}
+
+/// F-LOG-05: events that come in and go out, and the bytes of messages: what goes to many is emitted once, and sent to each.
+#[tokio::test]
+async fn events_and_bytes_are_counted() {
+    let io = Server::new();
+    io.on_connect(async || ());
+    io.on("echo", async |Data(text): Data<String>| text);
+    let clients = [Client::open(&io), Client::open(&io), Client::open(&io)];
+    for client in &clients {
+        client.join("/").await;
+    }
+    let before = io.metrics();
+    assert_eq!((before.received_events(), before.emitted_events()), (0, 0));
+    assert_eq!((before.received_bytes(), before.sent_messages()), (3, 3), "CONNECT, and the answer to it");
+
+    let event = r#"["echo","some text"]"#;
+    assert_eq!(clients[0].call(1, event).await, [r#"31["some text"]"#]);
+    clients[0].send(r#"2["unknown"]"#);
+    io.emit("news", "for all").unwrap();
+    io.to("nowhere").emit("news", "for nobody").unwrap();
+    for client in &clients {
+        assert_eq!(client.next().await, r#"2["news","for all"]"#);
+    }
+    let after = io.metrics();
+    assert_eq!((after.received_events(), after.emitted_events()), (2, 2));
+    let received = "21".len() + event.len() + r#"2["unknown"]"#.len();
+    assert_eq!(after.received_bytes(), 3 + received as u64);
+    assert_eq!(after.sent_messages(), 3 + 1 + 3);
+    let sent = r#"31["some text"]"#.len() + 3 * r#"2["news","for all"]"#.len();
+    // Each has the head of a frame, and the type of an Engine.IO packet.
+    assert_eq!(after.sent_bytes() - before.sent_bytes(), (sent + 4 * 3) as u64);
+
+    for (name, expected) in [
+        ("received_events", 2),
+        ("emitted_events", 2),
+        ("received_bytes", after.received_bytes()),
+        ("sent_messages", 7),
+        ("sent_bytes", after.sent_bytes()),
+    ] {
+        assert_eq!(value(&after, &format!("wirebird_{name}_total")), expected, "{name}");
+    }
+    assert_eq!(value(&after, "wirebird_waiting_broadcast_bytes"), 0);
+}
+
+/// F-LOG-05: how long handlers take is measured where that is asked for, whichever way they end.
+#[tokio::test(start_paused = true)]
+async fn handlers_are_timed_when_asked_for() {
+    assert!(Server::new().metrics().handler_times().is_none());
+    let io = Server::builder().handler_times(true).build();
+    io.on("at once", async || ());
+    io.on("slow", async || tokio::time::sleep(Duration::from_millis(30)).await);
+    io.of("/other").on("panic", async || -> () {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        panic!("as the test wants it")
+    });
+    let client = Client::open(&io);
+    client.join("/").await;
+    client.join("/other").await;
+    client.send(r#"2["at once"]"#);
+    client.send(r#"2["slow"]"#);
+    client.send(r#"2/other,["panic"]"#);
+    client.send(r#"2["nobody handles this"]"#);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let metrics = io.metrics();
+    let times = metrics.handler_times().unwrap();
+    assert_eq!(times.count(), 3);
+    let up_to =
+        |millis| times.buckets().find(|(bound, _)| *bound == Duration::from_millis(millis)).unwrap().1;
+    assert_eq!((up_to(20), up_to(50), up_to(1000), up_to(5000)), (1, 2, 2, 3));
+    assert!(times.total() >= Duration::from_millis(2030) && times.total() < Duration::from_secs(3));
+    assert_eq!(value(&metrics, r#"wirebird_handler_seconds_bucket{le="0.05"}"#), 2);
+    assert_eq!(value(&metrics, r#"wirebird_handler_seconds_bucket{le="+Inf"}"#), 3);
+    assert_eq!(value(&metrics, "wirebird_handler_seconds_count"), 3);
 }

@@ -50,6 +50,7 @@ impl Session {
 
     fn deliver(self: &Arc<Self>, message: Message) {
         if !self.flags.has(Flags::CLOSED) {
+            self.shared.counters.received(message.len());
             self.shared.tell(|handler| handler.message(self, message));
         }
     }

@@ -235,6 +235,7 @@ impl Session {
                 if older.is_some() {
                     self.shared.counters.conflated();
                 }
+                self.shared.counters.sent(message.wire_len());
                 if window == 0 && kind == Kind::Kept && share.is_none() && core.joins(&message) {
                     core.queue.join(&message);
                 } else {

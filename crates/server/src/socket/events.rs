@@ -23,6 +23,7 @@ pub(super) const ACKS: u64 = 0;
 
 impl SocketInner {
     pub(crate) fn receive(self: &Arc<Self>, event: QueuedEvent) {
+        self.core.events.add(0, [1]);
         if let Some(observer) = &self.core.observer {
             guard("observer", || observer.event_received(&Socket(self.clone()), &event.name, &event.args));
         }
