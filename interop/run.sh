@@ -55,6 +55,7 @@ suites() {
     suite webtransport webtransport browser webtransport
     suite messenger messenger browser messenger
     suite recovery recovery recovery
+    suite draining own draining
     suite old-clients old js ../old/old
     suite old-jsonp old browser jsonp
     suite old-python old old_python
@@ -100,7 +101,7 @@ system_packages() {
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null || missing+=(nodejs npm)
     command -v npm >/dev/null || [[ " ${missing[*]-} " == *" npm "* ]] || missing+=(npm)
     if wanted python-latest || wanted python-msgpack || wanted python-5.12 || wanted python-5.12-msgpack ||
-        wanted python-deflate || wanted python-takeover || wanted old-python; then
+        wanted python-deflate || wanted python-takeover || wanted old-python || wanted draining; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     fi
     if wanted_any nginx-{events,lifecycle,sticky,cookie,spread,failover,deflate,load}; then
@@ -174,6 +175,12 @@ recovery_command() {
     recovery_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-examples --bin recovery -- 127.0.0.1:0"
     quietly "building the recovery example" \
         cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-examples --bin recovery
+}
+
+draining_command() {
+    draining_server="cargo run -q --manifest-path '$root/Cargo.toml' -p wirebird-examples --bin draining --"
+    quietly "building the draining example" \
+        cargo build -q --manifest-path "$root/Cargo.toml" -p wirebird-examples --bin draining
 }
 
 # ---------------------------------------------------------------- processes of one suite
@@ -338,6 +345,13 @@ recovery() {
     WIREBIRD_DEMO_URL=$address run node --test --test-reporter=spec recovery.test.mjs
 }
 
+# It starts and stops its servers itself.
+draining() {
+    cd "$here/draining"
+    WIREBIRD_DRAINING_COMMAND=$draining_server WIREBIRD_PYTHON=$state/python-latest/bin/python PYTHONDONTWRITEBYTECODE=1 \
+        run node --test --test-reporter=spec draining.test.mjs
+}
+
 # ---------------------------------------------------------------- the suites
 
 # name -> pid of its subshell
@@ -347,7 +361,7 @@ passed=0
 jobs=${INTEROP_JOBS:-$(nproc)}
 [[ -n ${INTEROP_JOBS:-} ]] || jobs=$((jobs / 2 < 2 ? 2 : jobs / 2 > 4 ? 4 : jobs / 2))
 
-suite() { # NAME direct|nginx|two-nginx…|two-haproxy…|msgpack|old|demo|webtransport|messenger|recovery COMMAND...
+suite() { # NAME direct|nginx|two-nginx…|two-haproxy…|msgpack|old|demo|webtransport|messenger|recovery|own COMMAND...
     local name=$1 way=$2
     shift 2
     wanted "$name" || return 0
@@ -374,13 +388,14 @@ suite() { # NAME direct|nginx|two-nginx…|two-haproxy…|msgpack|old|demo|webtr
         webtransport) start "$work/$name/server" "$webtransport_server" ;;
         messenger) start "$work/$name/server" "$messenger_server" ;;
         recovery) start "$work/$name/server" "$recovery_server" ;;
+        own) ;;
         *) start "$work/$name/server" "$interop_server" ;;
         esac
-        [[ $way == two-* ]] || server=$pid
+        [[ $way == two-* || $way == own ]] || server=$pid
         [[ $way != nginx ]] || start_nginx "$work/$name" '' "$address"
         "$@"
         # A server that did not survive its tests is a failure, too.
-        [[ $name == *-failover ]] || kill -0 "$server" || { echo "the server has ended"; exit 1; }
+        [[ $name == *-failover || $way == own ]] || kill -0 "$server" || { echo "the server has ended"; exit 1; }
         echo $((SECONDS - began)) >"$work/$name/seconds"
     ) >"$work/$name/log" 2>&1 &
     running[$name]=$!
@@ -436,7 +451,7 @@ mkdir -p "$state"
 system_packages
 js_packages
 if wanted old-clients || wanted old-jsonp; then old_packages; fi
-if wanted python-latest || wanted python-msgpack || wanted python-deflate || wanted python-takeover; then
+if wanted_any python-{latest,msgpack,deflate,takeover} draining; then
     python_packages latest requirements.txt
 fi
 if wanted python-5.12 || wanted python-5.12-msgpack; then python_packages 5.12 requirements-5.12.txt; fi
@@ -445,6 +460,7 @@ if wanted browser; then demo_command; fi
 if wanted webtransport; then webtransport_command; fi
 if wanted messenger; then messenger_command; fi
 if wanted recovery; then recovery_command; fi
+if wanted draining; then draining_command; fi
 if [[ ${#selected[@]} -eq 0 || ${selected[*]} != browser ]]; then server_command; fi
 
 SECONDS=0
