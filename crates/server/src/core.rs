@@ -282,10 +282,12 @@ impl Core {
             return Err(Unaccepted::TOO_MANY);
         }
         // There may be many of them, with few sockets each: a map for many threads would be most of it.
+        // The name is kept, and the message that it is a part of is not.
+        let name = ByteString::from(&**name);
         let namespace = self.namespace_with(name.clone(), || DashMap::with_shard_amount(2));
         if let Some(parent) = parent {
             let owner = namespace.adopt(&parent, self.options.concurrency);
-            if !Arc::ptr_eq(owner, &parent) && !owner.allows(name, handshake) {
+            if !Arc::ptr_eq(owner, &parent) && !owner.allows(&name, handshake) {
                 return Err(Unaccepted::INVALID);
             }
         }

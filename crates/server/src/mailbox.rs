@@ -69,8 +69,7 @@ impl Load {
 
 impl QueuedEvent {
     pub(crate) fn load(&self) -> Load {
-        let attachments: usize = self.args.attachments().iter().map(bytes::Bytes::len).sum();
-        Load::one(self.name.len() + self.args.json().len() + attachments)
+        Load::one(self.name.len() + self.args.held_bytes())
     }
 }
 

@@ -12,8 +12,8 @@ pub const SEPARATOR: u8 = 0x1e;
 
 /// Decodes the body of a polling request, any number of packets.
 ///
-/// The body is checked to be UTF-8 once; packets are decoded as the iterator is driven and share the body's
-/// buffer.
+/// The body is checked to be UTF-8 once; packets are decoded as the iterator is driven. A packet that is most of the
+/// body shares its buffer; others are copied out of it, so that whoever keeps one of them does not keep the body.
 ///
 /// # Errors
 ///
@@ -61,7 +61,8 @@ impl Iterator for PayloadPackets {
                 rest
             }
         };
-        let packet = Packet::decode(self.body.slice_ref(text));
+        let shares = text.len() >= self.body.len() / 2;
+        let packet = Packet::decode(if shares { self.body.slice_ref(text) } else { text.into() });
         if packet.is_err() {
             self.next = None;
         }
@@ -176,6 +177,18 @@ mod tests {
                 Packet::Text("€".into()),
             ])
         );
+    }
+
+    #[test]
+    fn whoever_keeps_a_small_packet_does_not_keep_the_body() {
+        let body = Bytes::from(format!("4a\u{1e}4{}\u{1e}4b", "x".repeat(100)));
+        let within = body.as_ptr_range();
+        let packets = decode_payload(body.clone()).unwrap();
+        let shares = packets.map(|packet| match packet {
+            Ok(Packet::Text(text)) => within.contains(&text.as_bytes().as_ptr()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(shares.collect::<Vec<_>>(), [false, true, false]);
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl RawArgs {
         self.text.slice_ref(self.json())
     }
 
+    /// Bytes that are kept for the arguments: the message they came in, all of it, and the attachments.
+    pub fn held_bytes(&self) -> usize {
+        self.text.len() + self.attachments().iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// The attachments, in the order of their numbers.
     pub fn attachments(&self) -> &[Bytes] {
         self.attachments.as_deref().unwrap_or_default()
@@ -217,6 +222,14 @@ mod tests {
         assert_eq!(args.attachments(), attachments());
         assert_eq!(RawArgs::from_json_elements(json(1), attachments()), Err(DecodeError::IllegalAttachments));
         assert!(RawArgs::from_json_elements(json(1), Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn what_is_around_arguments_is_held_with_them() {
+        let args = |json: &str, attachments| RawArgs::from_json_elements(json.into(), attachments).unwrap();
+        assert_eq!(args(" 1  ", Vec::new()).held_bytes(), 4);
+        assert_eq!(args("1", vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")]).held_bytes(), 4);
+        assert_eq!(RawArgs::empty().held_bytes(), 0);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Decoder {
     /// Decodes a text message.
     ///
     /// Returns `None` when the packet is to be completed by binary messages. What is in the packet shares the
-    /// buffer of `text`, except for the name of an event.
+    /// buffer of `text`, except for the name of an event and the `auth` of a CONNECT.
     ///
     /// # Errors
     ///
@@ -171,7 +171,8 @@ pub(super) fn with_payload(
             let args = RawArgs::from_parts(text, inside, layout.len(), &layout.separators);
             Ok(PacketKind::Ack { id, args })
         }
-        (b'0', b'{') => Ok(PacketKind::Connect { auth: Some(text.slice_ref(&text[span])) }),
+        // It may be kept as long as the connection, and the message is not.
+        (b'0', b'{') => Ok(PacketKind::Connect { auth: Some(text[span].into()) }),
         (b'4', b'{' | b'"') => Ok(PacketKind::ConnectError { data: text.slice_ref(&text[span]) }),
         _ => Err(DecodeError::InvalidPayload),
     }

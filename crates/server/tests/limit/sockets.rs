@@ -1,7 +1,12 @@
 //! What one client can make the server keep.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use bytestring::ByteString;
+use wirebird::engine::Frame;
 use wirebird::extract::{Data, State};
 use wirebird::{Accept, AckError, Limit, RoomError, Server, Socket};
 
@@ -97,6 +102,35 @@ async fn room_name() {
     reached(&io, Limit::RoomName, 1).await;
 }
 
+/// A message that says when nobody keeps it any more.
+struct Watched(String, Arc<AtomicBool>);
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::SeqCst);
+    }
+}
+
+/// F-SEC-01: of the message that joined a namespace, name and `auth` stay with the socket, not the rest of it.
+#[tokio::test]
+async fn what_is_beside_auth() {
+    let io = server(Server::builder().namespaces(Accept::Any));
+    let client = Client::open(&io);
+    let gone = Arc::<AtomicBool>::default();
+    let packet = format!(r#"40/room,{{"token":1{}}}{}"#, " ".repeat(10), " ".repeat(10_000));
+    let message = ByteString::try_from(Bytes::from_owner(Watched(packet, gone.clone()))).unwrap();
+    client.conn.feed(Frame::Text(message));
+    assert!(client.next().await.starts_with("0/room,"));
+    assert!(gone.load(Ordering::SeqCst));
+    assert_eq!(io.of("/room").sockets().len(), 1);
+}
+
 /// F-SEC-01: a client that owes acknowledgements and never sends them.
 #[tokio::test]
 async fn pending_acks() {
@@ -160,6 +194,14 @@ async fn pending_bytes() {
     let (io, latch) = with_stuck(Server::builder().max_pending_bytes(1000, 100_000));
     let large = format!(r#"2["stuck","{}"]"#, "x".repeat(600));
     stops_reading(&io, &latch, Limit::PendingBytes, &[large.clone(), large]).await;
+}
+
+/// F-SEC-01: what a message has beside its arguments is kept with them, and counts.
+#[tokio::test]
+async fn pending_bytes_beside_arguments() {
+    let (io, latch) = with_stuck(Server::builder().max_pending_bytes(1000, 100_000));
+    let padded = format!(r#"2["stuck",1{}]"#, " ".repeat(600));
+    stops_reading(&io, &latch, Limit::PendingBytes, &[padded.clone(), padded]).await;
 }
 
 /// F-SEC-01: and by those of all clients, among which those are held back that have some.

@@ -50,7 +50,8 @@ pub fn decode_binary(mut data: Bytes) -> Result<Packet, PacketError> {
 
 /// Decodes a polling body of text, any number of packets. An element without a single character is passed over.
 ///
-/// The body is checked to be UTF-8 once; packets are decoded as the iterator is driven and share the body's buffer.
+/// The body is checked to be UTF-8 once; packets are decoded as the iterator is driven. They are copies, so that whoever
+/// keeps one of them does not keep the body.
 ///
 /// # Errors
 ///
@@ -63,8 +64,8 @@ pub fn decode_payload(body: Bytes) -> Result<Packets, PacketError> {
     Ok(Packets(Rest::Text(body)))
 }
 
-/// Decodes a polling body in the binary form (`application/octet-stream`), any number of packets, which share the
-/// body's buffer.
+/// Decodes a polling body in the binary form (`application/octet-stream`), any number of packets, which are
+/// copies as with [`decode_payload`].
 ///
 /// # Errors
 ///
@@ -137,7 +138,7 @@ fn take_text(rest: &mut ByteString) -> Result<ByteString, PacketError> {
     let units = length(head[..colon].iter().map(|digit| digit.wrapping_sub(b'0')))?;
     let start = colon + 1;
     let len = prefix_of_units(&rest[start..], units).ok_or(PacketError::Length)?;
-    let packet = rest.slice_ref(&rest[start..start + len]);
+    let packet = rest[start..start + len].into();
     *rest = rest.slice_ref(&rest[start + len..]);
     Ok(packet)
 }
@@ -152,7 +153,7 @@ fn take_binary(rest: &mut Bytes) -> Result<Packet, PacketError> {
     if len > rest.len() {
         return Err(PacketError::Length);
     }
-    let packet = rest.split_to(len);
+    let packet = Bytes::copy_from_slice(&rest.split_to(len));
     match kind {
         TEXT => decode_text(ByteString::try_from(packet).map_err(|_| PacketError::Utf8)?),
         BINARY => decode_binary(packet),
