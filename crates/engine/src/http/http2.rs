@@ -40,6 +40,8 @@ mod serve {
     use std::convert::Infallible;
     use std::future::Future;
     use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -48,10 +50,10 @@ mod serve {
     use hyper::server::conn::http2::Builder;
     use hyper::service::service_fn;
     use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+    use parking_lot::Mutex;
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-    use tokio::time::timeout;
+    use tokio::time::{Instant, sleep_until, timeout};
 
-    use crate::config::Config;
     use crate::engine::Engine;
     use crate::http::rewind::Rewind;
     use crate::http::serve::FallbackBody;
@@ -90,13 +92,52 @@ mod serve {
         begun.then(|| Rewind::new(stream, read.into()))
     }
 
-    /// Serves a connection until it ends; once `closing` resolves it takes no more requests. WebSockets on it are tasks
-    /// of their own.
+    /// What is under way on a connection.
+    struct Activity {
+        requests: AtomicUsize,
+        /// Since when there may be none.
+        since: Mutex<Instant>,
+    }
+
+    /// A request, and the session that it has opened: that keeps the extensions of the request, and may be a WebSocket on
+    /// this connection.
+    struct UnderWay(Arc<Activity>);
+
+    impl UnderWay {
+        fn begin(activity: &Arc<Activity>) -> Arc<Self> {
+            activity.requests.fetch_add(1, Ordering::AcqRel);
+            Arc::new(Self(activity.clone()))
+        }
+    }
+
+    impl Drop for UnderWay {
+        fn drop(&mut self) {
+            *self.0.since.lock() = Instant::now();
+            self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    impl Activity {
+        /// Resolves when there has been nothing for so long.
+        async fn idle(&self, time: Duration) {
+            loop {
+                let busy = self.requests.load(Ordering::Acquire) > 0;
+                let since = if busy { Instant::now() } else { *self.since.lock() };
+                if !busy && since.elapsed() >= time {
+                    return;
+                }
+                sleep_until(since + time).await;
+            }
+        }
+    }
+
+    /// Serves a connection until it ends; once `closing` resolves, or when it has been idle for too long, it takes no more
+    /// requests. WebSockets on it are tasks of their own.
     ///
     /// # Errors
     /// When the connection fails.
     pub(in crate::http) async fn serve<S, A, F>(
-        config: &Config,
+        engine: &Engine,
         stream: S,
         answer: A,
         closing: impl Future<Output = ()>,
@@ -106,9 +147,19 @@ mod serve {
         A: Fn(Request<Incoming>) -> F,
         F: Future<Output = Response<FallbackBody>> + Send + 'static,
     {
-        let service = service_fn(move |request| {
+        let config = engine.config();
+        let activity =
+            Arc::new(Activity { requests: AtomicUsize::new(0), since: Mutex::new(Instant::now()) });
+        let counted = activity.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let under_way = UnderWay::begin(&counted);
+            request.extensions_mut().insert(under_way.clone());
             let response = answer(request);
-            async move { Ok::<_, Infallible>(response.await) }
+            async move {
+                let response = response.await;
+                drop(under_way);
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -118,11 +169,14 @@ mod serve {
             .keep_alive_interval(PING)
             .keep_alive_timeout(PONG)
             .serve_connection(TokioIo::new(stream), service);
-        let (mut connection, mut closing) = (pin!(connection), pin!(closing));
+        let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            () = closing.as_mut() => connection.as_mut().graceful_shutdown(),
+            () = closing => {}
+            () = activity.idle(config.keep_alive_timeout) => engine.count_limit(Limit::IdleTime, None),
         }
+        // What is under way goes on to its end.
+        connection.as_mut().graceful_shutdown();
         connection.await
     }
 }

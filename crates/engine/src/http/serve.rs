@@ -312,7 +312,7 @@ impl Listener {
             async move { this.answer(request).await }
         };
         let Some(stream) = http2::begin(&engine, stream, read).await else { return };
-        if let Err(error) = http2::serve(engine.config(), stream, answer, engine.closing()).await {
+        if let Err(error) = http2::serve(&engine, stream, answer, engine.closing()).await {
             tracing::debug!(target: "wirebird::engineio", %error, "connection ended");
         }
     }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wirebird::extract::Data;
-use wirebird::{Server, Socket, TransportKind};
+use wirebird::{Limit, Server, Socket, TransportKind};
 
 use crate::http::{Site, until};
 
@@ -289,4 +289,49 @@ async fn closing_ends_connections_of_http2() {
         }
     };
     patient(refused).await;
+}
+
+/// F-SEC-01: a connection that nothing is under way on is closed after a while, also of a client that answers pings; one with a
+/// poll or a WebSocket is not.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let short = Duration::from_millis(200);
+    let io = Server::builder().keep_alive_timeout(short).build();
+    let site = Site::alone(&io).await;
+    let connect = async || {
+        let stream = TcpStream::connect(site.addr).await.unwrap();
+        let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        (Client { send, authority: site.addr.to_string() }, tokio::spawn(connection))
+    };
+    let (silent, unused) = connect().await;
+    let (asks, used) = connect().await;
+    let (polls, polling) = connect().await;
+    let (streams, streaming) = connect().await;
+    assert_eq!(asks.get("/nothing").await.status, 404);
+    let mut websocket = streams.websocket(WEBSOCKET).await;
+    assert!(websocket.text().await.starts_with('0'));
+    let opened = polls.get(POLLING).await.text;
+    let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    let sid = open["sid"].as_str().unwrap().to_owned();
+    let target = format!("{POLLING}&sid={sid}");
+    let held = tokio::spawn({
+        let polls = polls.clone();
+        async move { polls.get(&target).await.text }
+    });
+    for connection in [unused, used] {
+        patient(connection).await.unwrap().unwrap();
+    }
+    assert_eq!(io.metrics().limit(Limit::IdleTime), 2);
+    drop((silent, asks));
+    tokio::time::sleep(short * 2).await;
+    assert!(!polling.is_finished() && !streaming.is_finished());
+    websocket.send("40").await;
+    assert!(websocket.text().await.starts_with("40{"));
+    io.engine().session(&sid).unwrap().close(wirebird::engine::CloseReason::ForcedClose);
+    assert_eq!(held.await.unwrap(), "1");
+    drop(websocket);
+    for connection in [polling, streaming] {
+        let _ = patient(connection).await.unwrap();
+    }
+    assert_eq!(io.metrics().limit(Limit::IdleTime), 4);
 }
