@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::case::Answer::Status;
 use crate::case::{Case, Then, body, polling};
+use crate::wire::http::post_with;
 use crate::wire::session::{POLLING, Polling};
 use crate::wire::{Raw, ensure};
 
@@ -26,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
             "body-declared-too-large",
             size,
             "a length over the limit, and no body",
-            format!("POST {{target}} HTTP/1.1\r\nHost: target\r\nContent-Length: {}\r\n\r\n", MAX + 1),
+            post_with("{target}", &format!("Content-Length: {}", MAX + 1), ""),
             Status(413),
             Then::GoesOn,
         ),
@@ -38,11 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
             "413; the session goes on",
             |target| {
                 let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!(
-                    "POST {} HTTP/1.1\r\nHost: target\r\nTransfer-Encoding: chunked\r\n\r\n",
-                    session.target()
-                ))?;
+                let mut raw = session.begin_post("Transfer-Encoding: chunked", "")?;
                 let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
                 let _ = (0..64).take_while(|_| raw.push(&chunk)).count();
                 raw.response()?.expect(413)?;
@@ -58,8 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
             "413 at once, no 100",
             |target| {
                 let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!("POST {} HTTP/1.1\r\nHost: target\r\nExpect: 100-continue\r\nContent-Length: 2000000\r\n\r\n", session.target()))?;
+                let mut raw = session.begin_post("Expect: 100-continue\r\nContent-Length: 2000000", "")?;
                 raw.response()?.expect(413)?;
                 session.echoes()?;
                 session.leave();
@@ -68,21 +64,13 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::new("body-never", slow, "a length, and then nothing", "408; the session ends", |target| {
             let session = Polling::joined(target.addr)?;
-            let mut raw = session.another()?;
-            raw.send(format!(
-                "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
-                session.target()
-            ))?;
+            let mut raw = session.begin_post("Content-Length: 1000", "")?;
             raw.response()?.expect(408)?;
             session.is_over()
         }),
         Case::new("body-slow", slow, "a body byte by byte", "408; the session ends", |target| {
             let session = Polling::joined(target.addr)?;
-            let mut raw = session.another()?;
-            raw.send(format!(
-                "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n",
-                session.target()
-            ))?;
+            let mut raw = session.begin_post("Content-Length: 1000", "")?;
             raw.drip(&[b'3'; 100], 1, Duration::from_millis(30));
             raw.response()?.expect(408)?;
             session.is_over()
@@ -94,9 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
             "400 at once, closed within 5 s",
             |target| {
                 let mut raw = Raw::connect(target.addr)?;
-                raw.send(format!(
-                    "POST {POLLING}&sid=none HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n3"
-                ))?;
+                raw.send(post_with(&format!("{POLLING}&sid=none"), "Content-Length: 1000", "3"))?;
                 raw.response()?.expect(400)?;
                 ensure!(!raw.stays_open(Duration::from_secs(6)), "the connection is kept");
                 Ok(())
@@ -109,11 +95,7 @@ pub(super) fn cases() -> Vec<Case> {
             "the session ends",
             |target| {
                 let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!(
-                    "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 1000\r\n\r\n42",
-                    session.target()
-                ))?;
+                let raw = session.begin_post("Content-Length: 1000", "42")?;
                 std::thread::sleep(Duration::from_millis(50));
                 drop(raw);
                 session.is_over()
@@ -123,7 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
             "body-gzip",
             "CWE-409",
             "a body that says it is compressed is not decompressed",
-            "POST {target} HTTP/1.1\r\nHost: target\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n3",
+            post_with("{target}", "Content-Encoding: gzip\r\nContent-Length: 1", "3"),
             Status(200),
             Then::GoesOn,
         ),
@@ -131,7 +113,7 @@ pub(super) fn cases() -> Vec<Case> {
             "body-binary",
             "CVE-2026-59725",
             "a body of `application/octet-stream`",
-            "POST {target} HTTP/1.1\r\nHost: target\r\nContent-Type: application/octet-stream\r\nContent-Length: 1\r\n\r\n\u{4}",
+            post_with("{target}", "Content-Type: application/octet-stream\r\nContent-Length: 1", "\u{4}"),
             Status(400),
             Then::Ends,
         ),
@@ -142,8 +124,10 @@ pub(super) fn cases() -> Vec<Case> {
             "400; the session ends",
             |target| {
                 let session = Polling::joined(target.addr)?;
-                let mut raw = session.another()?;
-                raw.send(format!("POST {} HTTP/1.1\r\nHost: target\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\u{4}\r\n", session.target()))?;
+                let mut raw = session.begin_post(
+                    "Content-Type: application/octet-stream\r\nTransfer-Encoding: chunked",
+                    "1\r\n\u{4}\r\n",
+                )?;
                 raw.response()?.expect(400)?;
                 session.is_over()
             },

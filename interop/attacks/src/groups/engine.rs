@@ -77,11 +77,7 @@ fn bodies() -> Vec<Case> {
         ),
         Case::new("packet-not-utf8", rule, "a body that is not UTF-8", "400; the session ends", |target| {
             let session = Polling::joined(target.addr)?;
-            let mut raw = session.another()?;
-            raw.send(format!(
-                "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 3\r\n\r\n",
-                session.target()
-            ))?;
+            let mut raw = session.begin_post("Content-Length: 3", "")?;
             raw.send([b'4', 0xff, 0xfe])?;
             raw.response()?.expect(400)?;
             session.is_over()

@@ -2,6 +2,7 @@
 
 use crate::case::Answer::{End, Last, OneOf, Status};
 use crate::case::{Case, Then, polling, raw};
+use crate::wire::http::post_with;
 use crate::wire::session::POLLING;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -13,7 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// A POST of the session with these lines in its head, and what follows the head.
 fn sent(lines: &str, rest: &str) -> String {
-    format!("POST {{target}} HTTP/1.1\r\nHost: target\r\n{lines}\r\n\r\n{rest}")
+    post_with("{target}", lines, rest)
 }
 
 /// A request that must never be seen as one.

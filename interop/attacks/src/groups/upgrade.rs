@@ -207,11 +207,7 @@ fn orders() -> Vec<Case> {
             "the WebSocket is closed; nothing is overtaken",
             |target| {
                 let (session, mut ws) = probed(target)?;
-                let mut raw = session.another()?;
-                raw.send(format!(
-                    "POST {} HTTP/1.1\r\nHost: target\r\nContent-Length: 2\r\n\r\n3",
-                    session.target()
-                ))?;
+                let _raw = session.begin_post("Content-Length: 2", "3")?;
                 std::thread::sleep(Duration::from_millis(50));
                 ws.say("5")?;
                 ws.gone()?;

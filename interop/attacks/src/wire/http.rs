@@ -90,6 +90,10 @@ pub(crate) fn get(target: &str) -> String {
 
 /// A request with a body of its true length.
 pub(crate) fn post(target: &str, body: &str) -> String {
-    let length = body.len();
-    format!("POST {target} HTTP/1.1\r\nHost: target\r\nContent-Length: {length}\r\n\r\n{body}")
+    post_with(target, &format!("Content-Length: {}", body.len()), body)
+}
+
+/// The head of a POST with headers that need not be true, and what comes after it.
+pub(crate) fn post_with(target: &str, headers: &str, rest: &str) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: target\r\n{headers}\r\n\r\n{rest}")
 }

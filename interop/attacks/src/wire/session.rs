@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::http::{Response, get, post};
+use super::http::{Response, get, post, post_with};
 use super::{Outcome, Raw, ensure, fail};
 
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
@@ -53,6 +53,13 @@ impl Polling {
     /// A further connection.
     pub(crate) fn another(&self) -> Outcome<Raw> {
         Raw::connect(self.addr)
+    }
+
+    /// A POST on a further connection, with headers that need not be true.
+    pub(crate) fn begin_post(&self, headers: &str, rest: &str) -> Outcome<Raw> {
+        let mut raw = self.another()?;
+        raw.send(post_with(&self.target(), headers, rest))?;
+        Ok(raw)
     }
 
     /// That an event is answered, by requests of a connection of their own.
