@@ -1,18 +1,33 @@
-//! A whole server in memory, fed packets of several clients in any order, while the application emits, asks and
-//! disconnects. Nothing panics, each accepted socket is disconnected once, and at the end nothing is left.
+//! A whole server in memory, fed packets of several clients in any order, in either format, with connection state recovery
+//! or without, while the application emits, asks and disconnects. Nothing panics, each accepted socket is disconnected
+//! once, what clients are sent can be read, and at the end nothing is left.
 #![no_main]
+
+#[path = "../support/format.rs"]
+mod format;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use format::{Format, Reader};
 use libfuzzer_sys::{arbitrary, arbitrary::Arbitrary, fuzz_target};
-use tokio::sync::oneshot;
+use waiting::{Waiting, wait};
 use wirebird::engine::Frame;
 use wirebird::engine::memory::Connection;
 use wirebird::extract::{Data, State};
-use wirebird::{DisconnectReason, Error, Handshake, Observer, RawArgs, Server, Socket, Value};
+use wirebird::{DisconnectReason, Error, Handshake, Observer, RawArgs, Recovery, Server, Socket, Value};
+use wirebird_proto::socket_io::{self, PacketKind};
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    format: Format,
+    recovers: bool,
+    steps: Vec<Step<'a>>,
+}
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
@@ -52,24 +67,14 @@ impl Observer for Log {
     }
 }
 
-/// Handlers that wait.
-type Waiting = Arc<Mutex<Vec<oneshot::Sender<()>>>>;
-
-async fn wait(State(waiting): State<Waiting>) {
-    let (sender, receiver) = oneshot::channel();
-    waiting.lock().unwrap().push(sender);
-    let _ = receiver.await;
-}
-
-/// Drops the sender of one that waits, if one does. Its handler goes on meanwhile, and others may begin to wait.
-fn drop_one(waiting: &Waiting) -> bool {
-    let sender = waiting.lock().unwrap().pop();
-    sender.is_some()
-}
-
-fn server(log: &Log, waiting: &Waiting) -> Server {
-    let builder = Server::builder().observer(log.clone()).state(log.clone()).state(waiting.clone());
-    let builder = builder.max_namespaces(3).max_rooms(3).max_pending_acks(3).max_pending_events(4, 6);
+fn server(format: Format, recovers: bool, log: &Log, waiting: &Waiting) -> Server {
+    let mut builder = format.builder().observer(log.clone()).state(log.clone()).state(waiting.clone());
+    builder = builder.max_namespaces(3).max_rooms(3).max_pending_acks(3).max_pending_events(4, 6);
+    if recovers {
+        let max_disconnection_duration = Duration::from_secs(30);
+        builder =
+            builder.connection_state_recovery(Recovery { max_disconnection_duration, ..Recovery::default() });
+    }
     let io = builder.build();
     io.of("/chat").on_connect(async |socket: Socket| socket.join("all"));
     io.of("/slow").on_connect(async |socket: Socket, waiting: State<Waiting>| {
@@ -97,30 +102,56 @@ fn server(log: &Log, waiting: &Waiting) -> Server {
     io
 }
 
-fuzz_target!(|steps: Vec<Step<'_>>| {
+/// A connection, and what reads it.
+struct Client {
+    connection: Connection,
+    reader: Reader,
+}
+
+impl Client {
+    fn open(io: &Server, format: Format) -> Option<Self> {
+        let connection = io.connect_memory(Handshake::default(), || {})?;
+        Some(Self { connection, reader: Reader::new(format) })
+    }
+
+    fn take(&mut self) -> Vec<socket_io::Packet> {
+        self.reader.packets(self.connection.take_batch())
+    }
+}
+
+type Clients = [Option<Client>; 3];
+
+fuzz_target!(|input: Input<'_>| {
     let (log, waiting) = (Log::default(), Waiting::default());
-    let io = server(&log, &waiting);
+    let format = input.format;
+    let io = server(format, input.recovers, &log, &waiting);
     let namespaces = io.namespaces().len();
-    let mut clients: [Option<Connection>; 3] = [const { None }; 3];
+    let mut clients: Clients = [const { None }; 3];
     let mut now = Instant::now();
-    for step in steps {
-        take_step(&io, &mut clients, &waiting, &mut now, step);
+    for step in input.steps {
+        take_step(&io, format, &mut clients, &waiting, &mut now, step);
     }
     // A client that behaves is served, whatever the others did.
-    let healthy = io.connect_memory(Handshake::default(), || {}).expect("an open server");
-    healthy.feed(Frame::Text("40".into()));
-    healthy.feed(Frame::Text(r#"421["echo",1]"#.into()));
-    let answers = healthy.take_batch();
-    assert!(answers.contains(&Frame::Text("431[1]".into())), "{answers:?}");
+    let mut healthy = Client::open(&io, format).expect("an open server");
+    let args = RawArgs::from_json_elements("1".into(), Vec::new()).expect("JSON");
+    let echo = PacketKind::Event { id: Some(1), name: "echo".into(), args };
+    for kind in [PacketKind::Connect { auth: None }, echo] {
+        for frame in format.frames(&socket_io::Packet::new("/", kind)) {
+            healthy.connection.feed(frame);
+        }
+    }
+    let answers = healthy.take();
+    let is_answer = |kind: &PacketKind| matches!(kind, PacketKind::Ack { id: 1, args } if args.json() == "1");
+    assert!(answers.iter().any(|packet| is_answer(&packet.kind)), "{answers:?}");
     drop(healthy);
 
     // What waits goes on, or is dropped with its client.
     clients.into_iter().flatten().for_each(drop);
-    while drop_one(&waiting) {}
+    while waiting.drop_one() {}
     for _ in 0..3 {
         now += Duration::from_secs(61);
         io.tick(now);
-        while drop_one(&waiting) {}
+        while waiting.drop_one() {}
     }
     assert!(log.0.lock().unwrap().values().all(|count| *count == 1), "{:?}", log.0);
     assert_eq!((io.socket_count(), io.engine().session_count()), (0, 0));
@@ -132,20 +163,26 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
 
 fn take_step(
     io: &Server,
-    clients: &mut [Option<Connection>; 3],
+    format: Format,
+    clients: &mut Clients,
     waiting: &Waiting,
     now: &mut Instant,
     step: Step<'_>,
 ) {
     let at = |number: u8| usize::from(number % 3);
     let namespace = |number: u8| NAMESPACES[usize::from(number) % NAMESPACES.len()];
-    let feed = |clients: &[Option<Connection>; 3], client: u8, frame: Frame| {
+    let feed = |clients: &Clients, client: u8, frame: Frame| {
         if let Some(client) = &clients[at(client)] {
-            client.feed(frame);
+            client.connection.feed(frame);
         }
     };
     match step {
-        Step::Open(client) => clients[at(client)] = io.connect_memory(Handshake::default(), || {}),
+        Step::Open(client) => clients[at(client)] = Client::open(io, format),
+        Step::Packet(client, name, packet) if matches!(format, Format::MsgPack) => {
+            for frame in format.frames(&socket_io::Packet::new(namespace(name), packed(&packet))) {
+                feed(clients, client, frame);
+            }
+        }
         Step::Packet(client, name, packet) => {
             let prefix = match namespace(name) {
                 "/" => String::new(),
@@ -174,8 +211,8 @@ fn take_step(
         Step::Text(client, text) => feed(clients, client, Frame::Text(text.into())),
         Step::Binary(client, data) => feed(clients, client, Frame::Binary(Bytes::copy_from_slice(data))),
         Step::Take(client) => {
-            if let Some(client) = &clients[at(client)] {
-                client.take_batch();
+            if let Some(client) = &mut clients[at(client)] {
+                client.take();
             }
         }
         Step::Drop(client) => drop(clients[at(client)].take()),
@@ -183,16 +220,7 @@ fn take_step(
             *now += Duration::from_millis(millis.into());
             io.tick(*now);
         }
-        Step::Wake(number) => {
-            let sender = {
-                let mut waiting = waiting.lock().unwrap();
-                let count = waiting.len();
-                (count > 0).then(|| waiting.swap_remove(usize::from(number) % count))
-            };
-            if let Some(sender) = sender {
-                let _ = sender.send(());
-            }
-        }
+        Step::Wake(number) => waiting.wake(number),
         Step::Emit(name) => {
             let _ = io.of(registered(name)).emit("news", (1, Bytes::from_static(b"data")));
             let _ = io.of(registered(name)).to("all").volatile().emit("news", 2);
@@ -207,6 +235,29 @@ fn take_step(
                 if transport { socket.disconnect_transport() } else { socket.disconnect() }
             }
         }
+    }
+}
+
+/// A packet with its attachments, which are a part of it in MessagePack.
+fn packed(packet: &Packet<'_>) -> PacketKind {
+    let json = |text: &str| serde_json::to_string(text).unwrap();
+    let args = |elements: String, attachments: u8| {
+        let attachments = (0..attachments).map(|number| vec![number].into()).collect();
+        RawArgs::from_json_elements(elements.into(), attachments).expect("JSON")
+    };
+    match packet {
+        Packet::Connect => PacketKind::Connect { auth: None },
+        Packet::ConnectWith(text) => {
+            PacketKind::Connect { auth: Some(format!("{{\"token\":{}}}", json(text)).into()) }
+        }
+        Packet::Disconnect => PacketKind::Disconnect,
+        Packet::Event(event, id, count, text) => {
+            let places = (0..count % 4).map(|num| format!("{{\"_placeholder\":true,\"num\":{num}}},"));
+            let elements = places.collect::<String>() + &json(text);
+            let name = EVENTS[usize::from(*event) % EVENTS.len()].into();
+            PacketKind::Event { id: id.map(Into::into), name, args: args(elements, count % 4) }
+        }
+        Packet::Ack(id, text) => PacketKind::Ack { id: u64::from(*id), args: args(json(text), 0) },
     }
 }
 
