@@ -1,15 +1,16 @@
 //! The same from several threads at once: a client that polls, posts and moves to another transport, an application that
-//! sends from two threads, time that passes, and somebody who ends it.
+//! sends from two threads, time that passes, and somebody who ends it. Its locks are those that sanitizers can follow.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll as TaskPoll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use wirebird_engine::http::Step;
 use wirebird_engine::memory::Connection;
 use wirebird_engine::{CloseReason, Config, Engine, Frame, Outgoing, Session, TransportKind};
@@ -105,7 +106,7 @@ impl Round {
 
     /// Reads to the end; returns the messages, and whether the end was told.
     fn read(&self) -> (Vec<String>, bool) {
-        *self.reader.lock().unwrap() = Some(thread::current());
+        *self.reader.lock() = Some(thread::current());
         let mut got = Vec::new();
         let mut take = |packet: &str| got.extend(packet.strip_prefix('4').map(str::to_owned));
         while let Step::Poll(poll, _) = self.request("GET") {
@@ -118,7 +119,7 @@ impl Round {
         }
         let begun = Instant::now();
         loop {
-            let stream = self.stream.lock().unwrap().clone();
+            let stream = self.stream.lock().clone();
             if let Some(stream) = stream {
                 let open = stream.is_open();
                 for frame in stream.take_batch() {
@@ -137,7 +138,7 @@ impl Round {
     }
 
     fn wake_reader(&self) {
-        if let Some(thread) = &*self.reader.lock().unwrap() {
+        if let Some(thread) = &*self.reader.lock() {
             thread.unpark();
         }
     }
@@ -160,7 +161,7 @@ impl Round {
                     _ if self.session.upgrade().is_none_or(|session| !session.is_open()) => return,
                     _ => {}
                 }
-                if let Some(stream) = self.stream.lock().unwrap().clone() {
+                if let Some(stream) = self.stream.lock().clone() {
                     stream.feed(Frame::Text(text.clone().into()));
                     break;
                 }
@@ -181,7 +182,7 @@ impl Round {
             candidate.take_batch();
             candidate.feed(Frame::Text("5".into()));
             if session.transport() == TransportKind::WebSocket {
-                *self.stream.lock().unwrap() = Some(Arc::new(candidate));
+                *self.stream.lock() = Some(Arc::new(candidate));
                 return self.wake_reader();
             }
         }
@@ -213,7 +214,7 @@ impl Round {
                 }
             }
             End::Break => {
-                let stream = self.stream.lock().unwrap().clone();
+                let stream = self.stream.lock().clone();
                 match stream {
                     Some(stream) => stream.close(),
                     None => session.close(CloseReason::TransportError),
@@ -261,7 +262,7 @@ fn round(seed: u64) {
     for _ in 0..16 {
         round.engine.next_deadline().into_iter().for_each(|next| round.engine.tick(next));
     }
-    *round.stream.lock().unwrap() = None;
+    *round.stream.lock() = None;
     assert_eq!(round.engine.session_count(), 0);
     assert!(round.session.upgrade().is_none());
     assert_eq!(round.engine.next_deadline(), None, "a timer is left");
