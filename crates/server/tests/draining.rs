@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request};
-use support::{Client, Latch, PATIENCE, logged, settle, until, watched};
+use support::{Client, Latch, PATIENCE, logged, settle, tcp, until, watched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -323,8 +323,7 @@ async fn polling(addr: SocketAddr) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     write(&mut stream, "GET /socket.io/?EIO=4&transport=polling", "").await;
     let opened = answer(&mut stream).await;
-    let sid = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
-    let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+    let target = tcp::target(&opened);
     write(&mut stream, &format!("POST {target}"), "40").await;
     assert!(answer(&mut stream).await.ends_with("ok"));
     write(&mut stream, &format!("GET {target}"), "").await;
@@ -335,12 +334,7 @@ async fn polling(addr: SocketAddr) -> (TcpStream, String) {
 
 /// A client on WebSocket, connected.
 async fn websocket(addr: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
-    stream.write_all(b"\x81\x82\0\0\0\x0040").await.unwrap();
+    let mut stream = tcp::websocket(addr).await;
     let mut got = Vec::new();
     while !String::from_utf8_lossy(&got).contains("40{") {
         let mut piece = [0; 4096];

@@ -2,10 +2,13 @@
 //! program of its own, because it looks at the memory of the process.
 #![cfg(target_os = "linux")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use support::tcp::{self, websocket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -39,16 +42,6 @@ fn server() -> (Server, mpsc::UnboundedReceiver<DisconnectReason>) {
     (io, reasons)
 }
 
-async fn websocket(addr: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    let upgrade = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
-                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(upgrade.as_bytes()).await.unwrap();
-    stream.write_all(b"\x81\x82\0\0\0\x0040").await.unwrap();
-    stream
-}
-
 /// A client on polling that asks for what there is, and does not read it.
 async fn polling(addr: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -56,8 +49,7 @@ async fn polling(addr: SocketAddr) -> TcpStream {
     let mut answer = vec![0; 4096];
     let read = stream.read(&mut answer).await.unwrap();
     let opened = String::from_utf8_lossy(&answer[..read]).into_owned();
-    let sid = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
-    let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n");
+    let target = format!("{} HTTP/1.1\r\nHost: x\r\n", tcp::target(&opened));
     let post = format!("POST {target}Content-Length: 2\r\n\r\n40");
     stream.write_all(post.as_bytes()).await.unwrap();
     for _ in 0..3 {

@@ -1,6 +1,8 @@
 //! A Socket.IO client inside the process of the tests, and what tests wait with.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod tcp;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
