@@ -32,6 +32,10 @@ pub(crate) enum Setup {
     Default,
     /// With few clients of an address, and few that connect in a second.
     Tight,
+    /// Beside it, one whose packets are MessagePack.
+    Packed,
+    /// Beside it, a listener with TLS.
+    Tls,
 }
 
 impl Way {
@@ -46,8 +50,16 @@ impl Way {
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Plain, Self::Deflate, Self::Old, Self::Listed, Self::Default, Self::Tight];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Deflate,
+        Self::Old,
+        Self::Listed,
+        Self::Default,
+        Self::Tight,
+        Self::Packed,
+        Self::Tls,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -57,6 +69,8 @@ impl Setup {
             Self::Listed => "listed",
             Self::Default => "default",
             Self::Tight => "tight",
+            Self::Packed => "packed",
+            Self::Tls => "tls",
         }
     }
 }

@@ -67,7 +67,7 @@ fn serve(args: &[String]) -> ExitCode {
     let way = Way::ALL.into_iter().find(|way| args.first().is_some_and(|arg| arg == way.name()));
     let setup = Setup::ALL.into_iter().find(|setup| args.get(1).is_some_and(|arg| arg == setup.name()));
     let (Some(way), Some(setup)) = (way, setup) else {
-        eprintln!("usage: attacks serve own|axum plain|deflate|old|listed");
+        eprintln!("usage: attacks serve own|axum plain|deflate|old|listed|default|tight|packed|tls");
         return ExitCode::FAILURE;
     };
     match server::run(way, setup) {

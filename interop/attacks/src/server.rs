@@ -12,8 +12,13 @@ use axum::extract::ConnectInfo;
 use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wirebird::extract::{Args, Data, State};
-use wirebird::{AckSender, ConnectError, Deflate, EmitError, Error, Limit, RawArgs, Server, Socket};
+use wirebird::parser::MsgPack;
+use wirebird::{AckSender, Builder, ConnectError, Deflate, EmitError, Error, Limit, RawArgs, Server, Socket};
 
 use crate::case::{Setup, Way};
 
@@ -46,8 +51,27 @@ pub(crate) fn run(way: Way, setup: Setup) -> std::io::Result<()> {
         let seen = Arc::new(Seen::default());
         let io = server(setup, seen.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        println!("{}", listener.local_addr()?);
-        let asked = io.clone();
+        let mut asked = vec![io.clone()];
+        let other = match setup {
+            Setup::Packed => {
+                let packed = builder(seen.clone()).parser(MsgPack).build();
+                handlers(&packed);
+                asked.push(packed.clone());
+                let other = TcpListener::bind("127.0.0.1:0").await?;
+                let addr = other.local_addr()?;
+                tokio::spawn(async move { packed.serve_listener(other).await });
+                Some(addr)
+            }
+            Setup::Tls => {
+                let other = TcpListener::bind("127.0.0.1:0").await?;
+                let addr = other.local_addr()?;
+                let (io, acceptor) = (io.clone(), acceptor().map_err(std::io::Error::other)?);
+                tokio::spawn(async move { io.serve_tls(other, move |stream| acceptor.accept(stream)).await });
+                Some(addr)
+            }
+            _ => None,
+        };
+        println!("{} {}", listener.local_addr()?, other.map(|addr| addr.to_string()).unwrap_or_default());
         std::thread::spawn(move || answer_questions(&asked, &seen));
         match way {
             Way::Own => io.serve_listener(listener).await,
@@ -60,25 +84,25 @@ pub(crate) fn run(way: Way, setup: Setup) -> std::io::Result<()> {
 }
 
 /// One line for each line that comes in.
-fn answer_questions(io: &Server, seen: &Seen) {
+fn answer_questions(servers: &[Server], seen: &Seen) {
+    let sum = |count: &dyn Fn(&Server) -> u64| servers.iter().map(count).sum::<u64>();
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         if line == "reset" {
             HEAP.reset_peak_usage();
         }
-        let metrics = io.metrics();
         let limit = Limit::ALL.iter().find(|limit| limit.name() == line);
         let answer = json!({
-            "sessions": io.engine().session_count(),
-            "sockets": io.socket_count(),
-            "rooms": io.rooms().len(),
-            "namespaces": io.namespaces().len(),
+            "sessions": sum(&|io| io.engine().session_count() as u64),
+            "sockets": sum(&|io| io.socket_count() as u64),
+            "rooms": sum(&|io| io.rooms().len() as u64),
+            "namespaces": sum(&|io| io.namespaces().len() as u64),
             "connects": seen.connects.load(Ordering::Relaxed),
             "disconnects": seen.disconnects.load(Ordering::Relaxed),
             "heap": HEAP.current_usage(),
             "peak": HEAP.peak_usage(),
             "panics": PANICS.load(Ordering::Relaxed),
-            "reached": limit.map(|limit| metrics.limit(*limit)),
+            "reached": limit.map(|limit| sum(&|io| io.metrics().limit(*limit))),
         });
         let mut out = std::io::stdout().lock();
         if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
@@ -88,8 +112,19 @@ fn answer_questions(io: &Server, seen: &Seen) {
     std::process::exit(0);
 }
 
-fn server(setup: Setup, seen: Arc<Seen>) -> Server {
-    let builder = Server::builder()
+fn acceptor() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// With short times.
+fn builder(seen: Arc<Seen>) -> Builder {
+    Server::builder()
         .ping_interval(PATIENCE)
         .ping_timeout(PATIENCE)
         .upgrade_timeout(PATIENCE)
@@ -104,10 +139,15 @@ fn server(setup: Setup, seen: Arc<Seen>) -> Server {
         .write_timeout(PATIENCE * 3)
         .max_dynamic_namespaces(50)
         .peer_addr(|extensions| extensions.get().map(|ConnectInfo(peer)| *peer))
-        .state(seen.clone());
+        .tls_timeout(PATIENCE)
+        .state(seen)
+}
+
+fn server(setup: Setup, seen: Arc<Seen>) -> Server {
+    let builder = builder(seen.clone());
     let io = match setup {
         Setup::Default => Server::builder().state(seen),
-        Setup::Plain => builder,
+        Setup::Plain | Setup::Packed | Setup::Tls => builder,
         Setup::Deflate => {
             let deflate = Deflate::default().threshold(64);
             builder.per_message_deflate(

@@ -10,11 +10,13 @@ use std::time::Duration;
 use wirebird::Limit;
 
 use crate::case::{Setup, Way};
-use crate::wire::{Outcome, ensure};
+use crate::wire::{Outcome, ensure, fail};
 
 /// A server in a process of its own. It ends with this.
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
+    /// Where it listens beside that, if it does.
+    other: Option<SocketAddr>,
     child: Child,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
 }
@@ -50,8 +52,17 @@ impl Target {
         let mut output = BufReader::new(output);
         let mut line = String::new();
         output.read_line(&mut line)?;
-        let addr = line.trim().parse().map_err(|_| std::io::Error::other(format!("no address: {line:?}")))?;
-        Ok(Self { addr, child, pipes: Mutex::new((input, output)) })
+        let mut addrs = line.split_whitespace().map(str::parse);
+        let no_address = || std::io::Error::other(format!("no address: {line:?}"));
+        let addr = addrs.next().and_then(Result::ok).ok_or_else(no_address)?;
+        let other = addrs.next().and_then(Result::ok);
+        Ok(Self { addr, other, child, pipes: Mutex::new((input, output)) })
+    }
+
+    /// Where it listens beside its address, in setups that have such a listener.
+    pub(crate) fn other(&self) -> Outcome<SocketAddr> {
+        let Some(addr) = self.other else { fail!("there is no other listener") };
+        Ok(addr)
     }
 
     /// What the server says of itself.

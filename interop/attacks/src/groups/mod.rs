@@ -8,9 +8,11 @@ mod http2;
 mod life;
 mod old;
 mod origins;
+mod packed;
 mod packets;
 mod resources;
 mod smuggling;
+mod tls;
 mod upgrade;
 mod websocket;
 
@@ -62,7 +64,15 @@ const COUNTED: &[(&str, Limit)] = &[
     ("questions-100000", Limit::PendingAcks),
     ("reader-never-polls", Limit::SendQueue),
     ("reader-slow", Limit::SendQueue),
+    ("packed-arguments-900000", Limit::Arguments),
+    ("packed-attachments-11", Limit::Attachments),
+    ("packed-depth-100000", Limit::Depth),
+    ("packed-depth-maps", Limit::Depth),
     ("rooms-100000", Limit::Rooms),
+    ("tls-half-hello", Limit::TlsTime),
+    ("tls-many", Limit::TlsTime),
+    ("tls-nothing", Limit::TlsTime),
+    ("tls-slow-hello", Limit::TlsTime),
 ];
 
 pub(crate) fn all() -> Vec<Group> {
@@ -89,6 +99,8 @@ fn groups() -> Vec<Group> {
         group("resources", resources::cases()),
         group("old", old::cases()),
         group("origins", origins::cases()),
+        group("msgpack", packed::cases()),
+        group("tls", tls::cases()),
     ]
 }
 
