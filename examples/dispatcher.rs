@@ -43,9 +43,11 @@ impl Dispatcher for Queue {
 fn work(events: Receiver<IncomingEvent>) {
     for event in events {
         let IncomingEvent { socket, name, args, ack, completion, .. } = event;
-        if ack.is_wanted() {
-            ack.send_raw(&args);
-        } else if let Err(error) = echo(&socket, &name, &args) {
+        let echoed = match ack.is_wanted() {
+            true => ack.send_raw(&args).map_err(Into::into),
+            false => echo(&socket, &name, &args),
+        };
+        if let Err(error) = echoed {
             eprintln!("{name} cannot be echoed: {error}");
         }
         completion.complete();

@@ -170,10 +170,14 @@ impl AckSender {
     }
 
     /// Sends the acknowledgement with arguments that are encoded already.
-    pub fn send_raw(self, args: &RawArgs) {
+    ///
+    /// # Errors
+    /// As [`AckSender::send`].
+    pub fn send_raw(self, args: &RawArgs) -> Result<(), EmitError> {
         if self.id.is_some() {
-            let _ = self.send_encoded(Encoded::raw_args(args));
+            return self.send_encoded(Encoded::raw_args(args));
         }
+        Ok(())
     }
 
     pub(crate) fn send_encoded(self, encoded: Encoded) -> Result<(), EmitError> {

@@ -120,7 +120,7 @@ async fn an_acknowledgement_may_come_later_from_another_thread() {
     let thread = std::thread::spawn(move || {
         binary.send(Bytes::from_static(&[5])).unwrap();
         values.send_values(&[1.into(), wirebird::Value::Null]).unwrap();
-        raw.send_raw(&RawArgs::from_json_elements("1e999, 2".into(), Vec::new()).unwrap());
+        raw.send_raw(&RawArgs::from_json_elements("1e999, 2".into(), Vec::new()).unwrap()).unwrap();
         bad.send(HashMap::from([((), 1)])).unwrap_err();
     });
     thread.join().unwrap();

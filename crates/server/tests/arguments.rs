@@ -317,7 +317,7 @@ async fn raw_arguments_are_the_bytes_that_came() {
     let io = Server::new();
     io.on("echo", async |socket: Socket, args: RawArgs, ack: wirebird::AckSender| {
         socket.emit_raw("back", &args).unwrap();
-        ack.send_raw(&args);
+        ack.send_raw(&args).unwrap();
     });
     let (client, _) = connected(&io).await;
     for args in [

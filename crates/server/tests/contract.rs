@@ -99,7 +99,7 @@ async fn a_dispatcher_answers_by_tokens_from_any_thread() {
         let first = Call::event(&calls);
         assert_eq!((&*first.name, first.args.json(), first.ack.is_wanted()), ("first", "1e400", true));
         assert!(calls.recv_timeout(Duration::from_millis(20)).is_err(), "the second waits for the first");
-        first.ack.send_raw(&first.args);
+        first.ack.send_raw(&first.args).unwrap();
         first.completion.complete();
         // Dropped tokens: no acknowledgement, and the next event follows.
         drop(Call::event(&calls));

@@ -365,7 +365,7 @@ async fn a_dispatcher_serves_the_namespaces_of_a_pattern() {
             responder.accept();
         }
         fn event(&self, event: IncomingEvent) {
-            event.ack.send_raw(&event.args);
+            event.ack.send_raw(&event.args).unwrap();
         }
         fn disconnect(&self, _: Socket, _: DisconnectReason, _: wirebird::Completion) {}
     }

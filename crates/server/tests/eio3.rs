@@ -219,7 +219,7 @@ async fn binary_goes_both_ways() {
     let io = allowed().build();
     io.on("echo", async |socket: Socket, args: RawArgs, ack: AckSender| {
         socket.emit_raw("echo", &args).unwrap();
-        ack.send_raw(&args);
+        ack.send_raw(&args).unwrap();
     });
     let client = old(&io, "");
     client.next().await;

@@ -13,7 +13,7 @@ use wirebird::extract::{Auth, Data};
 use wirebird::parser::{MsgPack, Packet, PacketKind};
 use wirebird::testing::TestClient;
 use wirebird::{
-    Builder, ConnectError, Date, EmitError, Handshake, MemoryCluster, RawArgs, Server, Socket,
+    AckSender, Builder, ConnectError, Date, EmitError, Handshake, MemoryCluster, RawArgs, Server, Socket,
     TrustedProxies, Value,
 };
 use wirebird_proto::socket_io::{Limits, msgpack};
@@ -97,6 +97,17 @@ async fn numbers_that_are_not_finite() {
         );
         assert!(io.all().emit_raw("e", &args).is_err());
     }
+    let (said, mut says) = tokio::sync::mpsc::unbounded_channel();
+    io.on("ask", move |ack: AckSender| {
+        let args = RawArgs::from_json_elements("1e999".into(), Vec::new()).unwrap();
+        said.send(ack.send_raw(&args).unwrap_err().to_string()).unwrap();
+        std::future::ready(())
+    });
+    client.send("84 a474797065 02 a36e7370 a12f a464617461 91 a361736b a26964 00");
+    assert_eq!(
+        says.recv().await.unwrap(),
+        "the data cannot be sent: number is beyond the range of floating point"
+    );
     for nan_or_infinite in ["cb7ff8000000000000", "cb7ff0000000000000", "caff800000"] {
         client.emit("echo", nan_or_infinite);
         assert_eq!(client.args().await.json(), "null");

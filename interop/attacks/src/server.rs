@@ -172,8 +172,7 @@ fn handlers(io: &Server) {
     });
     io.on("echo", async |args: RawArgs, ack: AckSender, socket: Socket| {
         if ack.is_wanted() {
-            ack.send_raw(&args);
-            return Ok(());
+            return ack.send_raw(&args);
         }
         socket.emit_raw("echo", &args)
     });

@@ -155,8 +155,7 @@ async fn welcome(
 
 async fn echo(socket: Socket, args: RawArgs, ack: AckSender) -> Result<(), EmitError> {
     if ack.is_wanted() {
-        ack.send_raw(&args);
-        return Ok(());
+        return ack.send_raw(&args);
     }
     socket.emit_raw("echo", &args)
 }
