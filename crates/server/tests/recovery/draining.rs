@@ -89,7 +89,7 @@ async fn those_who_are_back_are_sent_away_in_turn() {
     let mut tab = Tab::back(&io, &pid, offset).await;
     let done = tokio::spawn({
         let io = io.clone();
-        async move { io.drain(Duration::from_secs(10)).await }
+        async move { io.drain(Duration::from_secs(4)).await }
     });
     settle().await;
     io.emit("meanwhile", ()).unwrap();
