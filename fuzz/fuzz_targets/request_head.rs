@@ -99,7 +99,7 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// A request; `None` when HTTP itself would not take it.
+/// A request; `None` when HTTP itself would not take it, or has more headers than the server takes.
 fn parts(engine: &Engine, input: &Input<'_>, forwarding: bool) -> Option<Parts> {
     let mut parts = Request::new(()).into_parts().0;
     parts.method = match input.method % 8 {
@@ -124,6 +124,10 @@ fn parts(engine: &Engine, input: &Input<'_>, forwarding: bool) -> Option<Parts> 
             continue;
         }
         parts.headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?);
+    }
+    // Too many are refused before anything is looked at, whatever they say.
+    if parts.headers.len() > engine.config().max_headers {
+        return None;
     }
     let peer: SocketAddr = if input.by_proxy { PROXY } else { CLIENT }.parse().unwrap();
     parts.extensions.insert(PeerAddr(peer));
