@@ -98,7 +98,7 @@ impl Metrics {
         self.events[0]
     }
 
-    /// Events that were emitted: one that goes to a thousand clients counts once.
+    /// Events that were emitted: one that goes to a thousand clients counts once, on each server of a cluster.
     pub fn emitted_events(&self) -> u64 {
         self.events[1]
     }

@@ -129,6 +129,28 @@ async fn an_application_is_not_held_by_half_requests() {
     .await;
 }
 
+/// F-SEC-01: who is still taking a long answer is not idle, however long it takes.
+#[tokio::test]
+async fn slow_downloads_come_to_their_end() {
+    let short = Duration::from_millis(200);
+    let io = Server::builder().keep_alive_timeout(short).build();
+    let whole = bytes::Bytes::from(vec![b'x'; 30_000_000]);
+    let (length, path) = (whole.len(), get(async move || whole.clone()));
+    let (addr, _) = serve(&io, Router::new().route("/", path).layer(io.layer())).await;
+
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (mut taken, mut piece) = (0, vec![0; 10_000]);
+    for _ in 0..20 {
+        tokio::time::sleep(short / 4).await;
+        taken += stream.read(&mut piece).await.unwrap();
+    }
+    assert_eq!(io.metrics().limit(Limit::IdleTime), 0);
+    let left = rest(&mut stream).await;
+    assert!(taken + left.len() > length, "{taken} and {} bytes", left.len());
+    assert_eq!(io.metrics().limit(Limit::IdleTime), 1, "then it is idle");
+}
+
 /// F-PRO-22: a server that closes lets the application behind it answer what it was asked before, but does not wait for who
 /// has not asked yet.
 #[tokio::test]

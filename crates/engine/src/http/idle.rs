@@ -38,6 +38,11 @@ impl Idle {
         Self { end: Instant::now() + config.keep_alive_timeout, session }
     }
 
+    /// As if it had begun now.
+    pub(super) fn begun_again(self, config: &Config) -> Self {
+        Self::new(config, self.session)
+    }
+
     /// When it is to be looked for the first time. No session ends earlier for silence, and sessions are not looked at for each
     /// request.
     pub(super) fn first_look(self, config: &Config) -> Instant {

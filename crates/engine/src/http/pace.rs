@@ -52,6 +52,8 @@ pub(super) struct Paced<S> {
     stream: S,
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The client has not taken all of an answer yet.
+    sending: bool,
 }
 
 /// The body of an answer; after it the connection is idle.
@@ -68,7 +70,7 @@ impl Pace {
     }
 
     pub(super) fn stream<S>(&self, stream: S) -> Paced<S> {
-        Paced { stream, pace: self.clone(), timer: None }
+        Paced { stream, pace: self.clone(), timer: None, sending: false }
     }
 
     /// The head of a request is complete.
@@ -121,13 +123,20 @@ impl Pace {
         state.read += bytes;
     }
 
-    /// Whether an idle connection may be so for longer, when its time to be looked at has come.
-    fn waits_on(&self) -> bool {
-        let Stage::Idle(idle, _) = self.state.lock().stage else { return false };
-        let Some(again) = idle.next_look(&self.engine) else { return false };
-        if let Stage::Idle(_, look) = &mut self.state.lock().stage {
-            *look = again;
-        }
+    /// Whether an idle connection may be so for longer, when its time to be looked at has come. One that is still `sending`
+    /// the last answer, which hyper holds as a whole, has not been idle.
+    fn waits_on(&self, sending: bool) -> bool {
+        let Stage::Idle(mut idle, _) = self.state.lock().stage else { return false };
+        let look = if sending {
+            let config = self.engine.config();
+            idle = idle.begun_again(config);
+            idle.first_look(config)
+        } else if let Some(look) = idle.next_look(&self.engine) {
+            look
+        } else {
+            return false;
+        };
+        self.state.lock().stage = Stage::Idle(idle, look);
         true
     }
 
@@ -172,7 +181,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 timer.as_mut().reset(end);
             }
             ready!(timer.as_mut().poll(cx));
-            if !this.pace.waits_on() {
+            if !this.pace.waits_on(this.sending) {
                 this.pace.engine.count_limit(limit, None);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -182,11 +191,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.sending = result.is_pending();
+        result
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.sending = result.is_pending();
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -198,7 +211,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.sending = result.is_pending();
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
