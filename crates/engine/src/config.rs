@@ -59,7 +59,8 @@ pub struct Config {
     /// How long the body of a POST may take. Default 30 s.
     pub body_timeout: Duration,
     /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs. One whose
-    /// last request was of a session that has ended is closed with that, but not before `ping_timeout`, unless it is that of a trusted proxy.
+    /// last request was of a session that has ended is closed with that, but not before `ping_timeout`, unless it is that of a
+    /// trusted proxy.
     pub keep_alive_timeout: Duration,
     /// The largest head of a request, in bytes. That of the one that opens a session is kept for the session's life. Default
     /// 16 KiB; a [`Listener`](crate::http::Listener) reads up to 8 KiB in any case.

@@ -644,8 +644,8 @@ impl Builder {
     }
 
     /// How long a connection of HTTP may be idle between two requests, where the server listens by itself. Default 75 s:
-    /// longer than proxies keep theirs. One whose last request was of a session that has ended is closed with that, but not before `ping_timeout`,
-    /// unless it is that of a [trusted proxy](Builder::trusted_proxies).
+    /// longer than proxies keep theirs. One whose last request was of a session that has ended is closed with that, but not
+    /// before [`ping_timeout`](Builder::ping_timeout), unless it is that of a [trusted proxy](Builder::trusted_proxies).
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.engine.keep_alive_timeout = timeout;
         self

@@ -478,6 +478,9 @@ impl Server {
 
     /// Closes all connections with the reason `server shutting down`, lets them take what is queued for up to 5 s, and
     /// ends [`Server::serve`]. No handler is called afterwards, and what [`Server::spawn`] runs is cancelled. Idempotent.
+    ///
+    /// A route of an application that the server listens for waits for its own answer when it awaits this, up to the deadline:
+    /// let it spawn the call.
     pub async fn close(&self) {
         self.close_within(CLOSE_DEADLINE).await;
     }
