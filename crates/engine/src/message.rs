@@ -1,5 +1,6 @@
 //! Outgoing messages: framed once, shared by every recipient and by both transports.
 
+mod spare;
 mod v3;
 
 use std::borrow::Cow;
@@ -264,7 +265,7 @@ impl TextBuilder {
 
     fn new(digit: u8, room: usize, capacity: usize) -> Self {
         let start = MAX_HEADER_LEN + 1 + room;
-        let mut buffer = Vec::with_capacity(start + capacity);
+        let mut buffer = spare::buffer(start + capacity);
         buffer.put_bytes(0, start);
         Self { buffer, start, digit }
     }
@@ -305,8 +306,16 @@ impl TextBuilder {
         if self.buffer.capacity() - self.buffer.len() > MAX_SLACK {
             self.buffer.shrink_to_fit();
         }
-        let head = self.buffer;
-        Frames { head, head_start, lead, lead_is_text: true, attachments, ..Frames::default() }.into()
+        let wire_len = self.buffer.len() - head_start;
+        spare::message(Frames {
+            head: self.buffer,
+            head_start,
+            wire_len,
+            lead,
+            lead_is_text: true,
+            attachments,
+            ..Frames::default()
+        })
     }
 }
 

@@ -239,13 +239,14 @@ impl Queue {
 
     /// Adds a small message that is to go out with those before it, whatever the limits. It must not be one that may be
     /// dropped or replaced, or that belongs to a share.
-    pub(crate) fn join(&mut self, message: &Outgoing) {
+    pub(crate) fn join(&mut self, message: Outgoing) {
         self.bytes += message.wire_len();
         self.packets += message.packets();
         match self.items.back_mut() {
-            Some(Item::Joined(joined)) if joined.has_room(message) => joined.add(message),
-            _ => self.items.push_back(Item::Joined(Joined::of(message))),
+            Some(Item::Joined(joined)) if joined.has_room(&message) => joined.add(&message),
+            _ => self.items.push_back(Item::Joined(Joined::of(&message))),
         }
+        message.spare();
     }
 
     #[cold]

@@ -224,6 +224,17 @@ impl Session {
         }
         let limits = &self.shared.config.send_queue;
         let full = core.queue.has_no_room(&message, share, limits);
+        if !full
+            && window == 0
+            && kind == Kind::Kept
+            && share.is_none()
+            && message.key().is_none()
+            && core.joins(&message)
+        {
+            self.shared.counters.sent(message.wire_len());
+            core.queue.join(message);
+            return (After::Nothing, Ok(()));
+        }
         let after = if full { self.flush_core(core) } else { After::Nothing };
         let mut older = None;
         if let Some(key) = message.key() {
@@ -236,17 +247,13 @@ impl Session {
                     self.shared.counters.conflated();
                 }
                 self.shared.counters.sent(message.wire_len());
-                if window == 0 && kind == Kind::Kept && share.is_none() && core.joins(&message) {
-                    core.queue.join(&message);
+                let terms = Terms { kind, share: share.cloned() };
+                let item = if window == 0 {
+                    Item::Message { message, terms }
                 } else {
-                    let terms = Terms { kind, share: share.cloned() };
-                    let item = if window == 0 {
-                        Item::Message { message, terms }
-                    } else {
-                        self.compressed(core, message, terms, window)
-                    };
-                    core.queue.push(item);
-                }
+                    self.compressed(core, message, terms, window)
+                };
+                core.queue.push(item);
                 if dropped > 0 {
                     return (self.after_drop(core, dropped, after), Ok(()));
                 }

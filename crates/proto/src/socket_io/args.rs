@@ -86,6 +86,9 @@ impl RawArgs {
             return None;
         }
         let json = self.json();
+        if self.len == 1 {
+            return Some(json);
+        }
         let commas = self.commas.as_slice();
         let start = match index {
             0 => 0,

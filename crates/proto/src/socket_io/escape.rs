@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// Decodes a valid JSON string, given with its quotes. A surrogate without its other half becomes U+FFFD.
 pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
     let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+    // Names and keys are short.
+    if !inner.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(inner);
     }
     let replaced = replace_lone_surrogates(raw);
