@@ -70,7 +70,7 @@ impl Site {
     }
 
     /// An application that the server's own listener serves.
-    async fn served(io: &Server, app: Router) -> Self {
+    pub(crate) async fn served(io: &Server, app: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let io = io.clone();

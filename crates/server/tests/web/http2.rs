@@ -335,3 +335,24 @@ async fn idle_connections_are_closed() {
     }
     assert_eq!(io.metrics().limit(Limit::IdleTime), 4);
 }
+
+/// F-SEC-01: an answer that takes longer than a connection may be idle comes to its end.
+#[tokio::test]
+async fn long_answers_come_to_their_end() {
+    let short = Duration::from_millis(100);
+    let io = Server::builder().keep_alive_timeout(short).build();
+    let slow = async || {
+        let parts = futures_util::stream::unfold(0, |at| async move {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            (at < 10).then(|| (Ok::<_, std::convert::Infallible>("x"), at + 1))
+        });
+        axum::body::Body::from_stream(parts)
+    };
+    let app = axum::Router::new().route("/slow", axum::routing::get(slow)).layer(io.layer());
+    let site = Site::served(&io, app).await;
+    let stream = TcpStream::connect(site.addr).await.unwrap();
+    let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let client = Client { send, authority: site.addr.to_string() };
+    assert_eq!(client.get("/slow").await.text, "xxxxxxxxxx");
+}
