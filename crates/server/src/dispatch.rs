@@ -16,7 +16,6 @@ use crate::mailbox::{Load, Visit};
 use crate::packet::Encoded;
 use crate::reason::DisconnectReason;
 use crate::socket::{Socket, SocketInner};
-use crate::visit;
 
 /// Handles what happens on sockets. Everything is answered by tokens, from any thread at any later time; dropping a
 /// token has a meaning of its own.
@@ -214,7 +213,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         match &self.work {
             Work::Event(bytes, visit, lane) => {
-                if lane.is_none() && visit.is_some_and(|visit| visit::ends_in_call(&self.socket, visit)) {
+                if lane.is_none() && visit.is_some_and(|visit| self.socket.call.ends_within(visit)) {
                     return;
                 }
                 self.socket.event_done(Load::one(*bytes), *visit, lane.as_ref());

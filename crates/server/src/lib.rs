@@ -178,6 +178,7 @@ mod static_files;
 mod task;
 mod tasks;
 pub mod testing;
+mod thread;
 mod visit;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};

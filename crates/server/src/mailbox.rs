@@ -98,6 +98,12 @@ pub(crate) enum Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Visit(u32);
 
+impl Visit {
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Job {
     Event(QueuedEvent),

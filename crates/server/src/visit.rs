@@ -1,40 +1,38 @@
-//! Handlers that end while they are called: what this thread knows needs no lock.
+//! Handlers that end while they are called: the thread that calls one takes note of its end without a lock.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::mailbox::Visit;
-use crate::socket::SocketInner;
+use crate::thread;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Call {
-    /// The address of the socket, 0 for none. It lives as long as the call.
-    socket: usize,
-    visit: Option<Visit>,
-    done: bool,
+/// The visit of a socket whose handler is being called; there is one at a time. Only the thread that calls writes here, and
+/// only what it wrote itself matters to anybody: nothing needs an order.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// The token of that thread, 0 for none.
+    thread: AtomicUsize,
+    visit: AtomicU32,
+    ended: AtomicBool,
 }
 
-thread_local! {
-    static CALL: Cell<Call> = const { Cell::new(Call { socket: 0, visit: None, done: false }) };
-}
-
-/// Makes the call of a visit's handler; returns whether the handler has ended with it, so that nobody else has been told.
-/// Calls may be inside of one another.
-pub(crate) fn call(socket: &SocketInner, visit: Visit, handler: impl FnOnce()) -> bool {
-    let around = CALL.replace(Call { socket: address(socket), visit: Some(visit), done: false });
-    handler();
-    CALL.replace(around).done
-}
-
-/// A handler has ended; returns whether that was inside of its call, which says so.
-pub(crate) fn ends_in_call(socket: &SocketInner, visit: Visit) -> bool {
-    let call = CALL.get();
-    let inside = call == Call { socket: address(socket), visit: Some(visit), done: false };
-    if inside {
-        CALL.set(Call { done: true, ..call });
+impl Call {
+    /// Calls the handler of a visit; returns whether it has ended with the call, so that nobody else has been told.
+    pub(crate) fn make(&self, visit: Visit, handler: impl FnOnce()) -> bool {
+        self.visit.store(visit.number(), Ordering::Relaxed);
+        self.ended.store(false, Ordering::Relaxed);
+        self.thread.store(thread::token(), Ordering::Relaxed);
+        handler();
+        self.thread.store(0, Ordering::Relaxed);
+        self.ended.load(Ordering::Relaxed)
     }
-    inside
-}
 
-fn address(socket: &SocketInner) -> usize {
-    std::ptr::from_ref(socket) as usize
+    /// The handler of a visit has ended; returns whether that is within its call, which takes note of it.
+    pub(crate) fn ends_within(&self, visit: Visit) -> bool {
+        let within = self.thread.load(Ordering::Relaxed) == thread::token()
+            && self.visit.load(Ordering::Relaxed) == visit.number();
+        if within {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        within
+    }
 }

@@ -16,7 +16,6 @@ use crate::listeners::Listeners;
 use crate::mailbox::{Admitted, Job, Load, QueuedEvent, Visit};
 use crate::packet::Encoded;
 use crate::router;
-use crate::visit;
 
 /// The timer token of owed acknowledgements.
 pub(super) const ACKS: u64 = 0;
@@ -42,7 +41,7 @@ impl SocketInner {
         match mailbox.admit(lane.as_ref(), self.namespace.concurrency()) {
             Admitted::Now(visit) => {
                 drop(mailbox);
-                let ended = visit::call(self, visit, || self.dispatch(event, load, Some(visit), lane));
+                let ended = self.call.make(visit, || self.dispatch(event, load, Some(visit), lane));
                 self.settle(visit, load, ended);
             }
             Admitted::Later => {

@@ -23,6 +23,7 @@ use crate::id::SocketId;
 use crate::mailbox::Mailbox;
 use crate::namespace::NamespaceInner;
 use crate::rooms::Membership;
+use crate::visit::Call;
 
 use kept::Kept;
 pub(crate) use recovery::Arrival;
@@ -80,6 +81,7 @@ pub(crate) struct SocketInner {
     /// The last broadcast that looked at this socket.
     mark: AtomicU64,
     pub(crate) mailbox: Mutex<Mailbox>,
+    pub(crate) call: Call,
     pub(crate) membership: Mutex<Membership>,
     pub(crate) acks: Mutex<AckTable>,
     /// What the application keeps and runs for it; `None` while that is nothing.
@@ -113,6 +115,7 @@ impl SocketInner {
             held: Mutex::default(),
             mark: AtomicU64::new(0),
             mailbox: Mutex::new(Mailbox::new()),
+            call: Call::default(),
             membership: Mutex::default(),
             acks: Mutex::default(),
             kept: Mutex::default(),

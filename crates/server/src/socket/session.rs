@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::OwnedMutexGuard;
 
 use super::SocketInner;
+use crate::thread;
 
 /// The values that the application keeps for a socket, one of each type.
 ///
@@ -152,7 +153,7 @@ impl<T: fmt::Debug + Clone + Send + Sync + 'static> fmt::Debug for SessionGuard<
 
 impl SocketInner {
     fn update_turn(&self) -> UpdateTurn<'_> {
-        let me = thread_token();
+        let me = thread::token();
         assert!(
             self.updating_thread.load(Ordering::Relaxed) != me,
             "an update of a session inside an update of the same session"
@@ -161,12 +162,6 @@ impl SocketInner {
         self.updating_thread.store(me, Ordering::Relaxed);
         UpdateTurn { socket: self, _guard: guard }
     }
-}
-
-/// A number that only this thread has, never 0.
-fn thread_token() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }
 
 /// Held while one thread updates a session.
