@@ -29,6 +29,7 @@ use crate::reason::CloseReason;
 use crate::refusal::{Cause, Refusal};
 use crate::session::{Link, Session, Slowness};
 use crate::timer::{Closed, Expire, Millis, Timers};
+use crate::told::Told;
 use crate::transport::{Transport, TransportKind};
 
 /// The layer above: the Socket.IO server, or an application that speaks plain Engine.IO.
@@ -87,14 +88,12 @@ pub(crate) struct Shared {
     ticked: AtomicU64,
     runtime: OnceLock<Handle>,
     /// No session is opened any more.
-    draining: AtomicBool,
-    closing: AtomicBool,
+    draining: Told,
+    closing: Told,
     stopped: AtomicBool,
     emptied: Notify,
     /// Connections that hyper serves.
     served: AtomicUsize,
-    told_to_drain: Notify,
-    told_to_close: Notify,
     pub(crate) counters: Counters,
     pub(crate) admission: Admission,
     /// What was logged, and when, so that a flood of it is not a flood of logs.
@@ -117,13 +116,11 @@ impl Engine {
             base: clock(),
             ticked: AtomicU64::new(0),
             runtime: OnceLock::new(),
-            draining: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            draining: Told::default(),
+            closing: Told::default(),
             stopped: AtomicBool::new(false),
             emptied: Notify::new(),
             served: AtomicUsize::new(0),
-            told_to_drain: Notify::new(),
-            told_to_close: Notify::new(),
             counters: Counters::default(),
             admission: Admission::default(),
             logged: Mutex::default(),
@@ -352,36 +349,29 @@ impl Engine {
 
     /// Opens no new sessions from now on. Those that are there go on.
     pub fn begin_drain(&self) {
-        self.shared.draining.store(true, Ordering::Release);
-        self.shared.told_to_drain.notify_waiters();
+        self.shared.draining.say();
     }
 
     /// Whether the engine opens no sessions any more: it has been told to drain, or to close.
     pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+        self.shared.draining.is_said()
     }
 
     /// Resolves when the engine is told to drain, or to close.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         let shared = self.shared.clone();
-        async move {
-            let notified = shared.told_to_drain.notified();
-            if !shared.draining.load(Ordering::Acquire) {
-                notified.await;
-            }
-        }
+        async move { shared.draining.wait().await }
     }
 
     /// Whether the engine has been told to close.
     pub fn is_closing(&self) -> bool {
-        self.shared.closing.load(Ordering::Acquire)
+        self.shared.closing.is_said()
     }
 
     /// Closes every session with the reason "server shutting down" and opens no new ones.
     pub fn begin_close(&self) {
-        self.shared.closing.store(true, Ordering::Release);
         self.begin_drain();
-        self.shared.told_to_close.notify_waiters();
+        self.shared.closing.say();
         for session in self.sessions() {
             session.close(CloseReason::ServerShutdown);
         }
@@ -390,12 +380,7 @@ impl Engine {
     /// Resolves when the engine is told to close.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
         let shared = self.shared.clone();
-        async move {
-            let notified = shared.told_to_close.notified();
-            if !shared.closing.load(Ordering::Acquire) {
-                notified.await;
-            }
-        }
+        async move { shared.closing.wait().await }
     }
 
     /// Resolves when no session is left.

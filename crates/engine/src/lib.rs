@@ -34,7 +34,9 @@ mod reason;
 mod refusal;
 mod session;
 mod tally;
+mod thread;
 mod timer;
+mod told;
 mod transport;
 
 pub use config::{AddHeaders, Config, ConfigError, FindPeer, Overflow, SendQueue, Transports};
@@ -57,6 +59,8 @@ pub use refusal::{Cause, Refusal};
 pub use session::{Owed, Probe, SendError, Session, Slowness};
 #[doc(hidden)]
 pub use tally::Tally;
+#[doc(hidden)]
+pub use thread::thread_token;
 pub use timer::{Expire, Millis};
 pub use transport::{Attachment, Transport, TransportKind};
 pub use wirebird_proto::websocket::HandshakeError as WebSocketHandshakeError;

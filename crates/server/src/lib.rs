@@ -178,7 +178,6 @@ mod static_files;
 mod task;
 mod tasks;
 pub mod testing;
-mod thread;
 mod visit;
 
 pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};

@@ -387,8 +387,8 @@ impl Server {
 
     /// As [`Server::serve_listener`], with a tower service to answer what is not for the server: an axum `Router`, a
     /// service of warp's filters. Requests of clients do not pass it, and so none of its middleware: they are answered at
-    /// once, which costs the least; an application whose middleware is to see them is served by [`Server::serve_app`]. It finds the client's address in the request's extensions, as
-    /// [`PeerAddr`](crate::PeerAddr).
+    /// once, which costs the least; an application whose middleware is to see them is served by [`Server::serve_app`]. It
+    /// finds the client's address in the request's extensions, as [`PeerAddr`](crate::PeerAddr).
     ///
     /// ```no_run
     /// # async fn f(io: wirebird::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
+use wirebird_engine::thread_token;
+
 use crate::mailbox::Visit;
-use crate::thread;
 
 /// The visit of a socket whose handler is being called; there is one at a time. Only the thread that calls writes here, and
 /// only what it wrote itself matters to anybody: nothing needs an order.
@@ -20,7 +21,7 @@ impl Call {
     pub(crate) fn make(&self, visit: Visit, handler: impl FnOnce()) -> bool {
         self.visit.store(visit.number(), Ordering::Relaxed);
         self.ended.store(false, Ordering::Relaxed);
-        self.thread.store(thread::token(), Ordering::Relaxed);
+        self.thread.store(thread_token(), Ordering::Relaxed);
         handler();
         self.thread.store(0, Ordering::Relaxed);
         self.ended.load(Ordering::Relaxed)
@@ -28,7 +29,7 @@ impl Call {
 
     /// The handler of a visit has ended; returns whether that is within its call, which takes note of it.
     pub(crate) fn ends_within(&self, visit: Visit) -> bool {
-        let within = self.thread.load(Ordering::Relaxed) == thread::token()
+        let within = self.thread.load(Ordering::Relaxed) == thread_token()
             && self.visit.load(Ordering::Relaxed) == visit.number();
         if within {
             self.ended.store(true, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use super::{Core, Known, Link, Phase, Session};
 use crate::engine::Shared;
 use crate::queue::{Frame, Item};
 use crate::reason::CloseReason;
+use crate::thread::thread_token;
 use crate::transport::{Attachment, Transport};
 
 /// The WebSocket close code of a client that reads too slowly: one of those that applications define for themselves.
@@ -177,10 +178,4 @@ pub(crate) fn wake_drained(mut core: MutexGuard<'_, Core>, shared: &Shared) {
 
 pub(super) fn same(a: &Arc<dyn Transport>, b: &Arc<dyn Transport>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b))
-}
-
-/// A number that only this thread has, never 0.
-pub(super) fn thread_token() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }

@@ -6,11 +6,11 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::drive::thread_token;
 use super::{Core, Link, Phase, Session, Slowness};
 use crate::message::Outgoing;
 use crate::queue::{Full, Item, Kind, Queue, SMALL, Share, Terms};
 use crate::reason::CloseReason;
+use crate::thread::thread_token;
 use crate::transport::Transport;
 
 /// Bytes up to which several messages are copied into one piece to be written.

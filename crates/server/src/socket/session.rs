@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedMutexGuard;
+use wirebird_engine::thread_token;
 
 use super::SocketInner;
-use crate::thread;
 
 /// The values that the application keeps for a socket, one of each type.
 ///
@@ -153,7 +153,7 @@ impl<T: fmt::Debug + Clone + Send + Sync + 'static> fmt::Debug for SessionGuard<
 
 impl SocketInner {
     fn update_turn(&self) -> UpdateTurn<'_> {
-        let me = thread::token();
+        let me = thread_token();
         assert!(
             self.updating_thread.load(Ordering::Relaxed) != me,
             "an update of a session inside an update of the same session"
