@@ -1,4 +1,5 @@
-// The clients of vanish.test.mjs: connected in all modes; some have stopped reading, so that data for them waits.
+// The clients of vanish.test.mjs: connected in all modes; some have stopped reading, so that data for them waits; to
+// others the server does not listen, because too many of their events wait.
 import { Agent, request } from "node:http";
 import { createRequire } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
@@ -32,7 +33,8 @@ async function poller() {
 
 const idle = repeat(30, (_, i) => open([["websocket"], ["polling"], ["polling", "websocket"]][i % 3]));
 const deaf = repeat(10, () => open(["websocket"]));
-const all = [...idle, ...deaf];
+const busy = repeat(5, () => open(["websocket"]));
+const all = [...idle, ...deaf, ...busy];
 while (!all.every((socket) => socket.connected)) await pause(10);
 while (!idle.every((socket, i) => socket.io.engine.transport.name === (i % 3 === 1 ? "polling" : "websocket"))) await pause(10);
 for (const socket of deaf) {
@@ -40,7 +42,11 @@ for (const socket of deaf) {
   socket.io.engine.transport.ws._socket.pause();
   socket.emit("flood", 60, 100_000);
 }
+for (const socket of busy) {
+  // More than the server takes of one client, behind one that takes long.
+  for (let i = 0; i < 15_000; i++) socket.emit("sleep", 600_000, null);
+}
 await Promise.all(repeat(POLLERS, poller));
 await pause(300);
-console.log(JSON.stringify({ clients: all.length + POLLERS, unsent: deaf.length }));
+console.log(JSON.stringify({ clients: all.length + POLLERS, unsent: deaf.length, busy: busy.length }));
 setInterval(() => {}, 1000);

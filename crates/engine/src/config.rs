@@ -46,7 +46,7 @@ pub struct Config {
     /// How long a close waits for what is still queued to be fetched. Default 30 s.
     pub close_timeout: Duration,
     /// How long nothing may be taken of what waits for a client before the client is closed as too slow, and how long an
-    /// HTTP answer may be blocked. Default 30 s. It is looked at four times in that time, so that it may be a quarter more.
+    /// HTTP answer may be blocked. Default 20 s. It is looked at four times in that time, so that it may be a quarter more.
     pub write_timeout: Duration,
     /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
     pub max_payload: usize,
@@ -58,9 +58,7 @@ pub struct Config {
     pub tls_timeout: Duration,
     /// How long the body of a POST may take. Default 30 s.
     pub body_timeout: Duration,
-    /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs. One whose
-    /// last request was of a session that has ended is closed with that, but not before `ping_timeout`, unless it is that of a
-    /// trusted proxy.
+    /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs.
     pub keep_alive_timeout: Duration,
     /// The largest head of a request, in bytes. That of the one that opens a session is kept for the session's life. Default
     /// 16 KiB; a [`Listener`](crate::http::Listener) reads up to 8 KiB in any case.
@@ -127,7 +125,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(20),
             max_payload: 1_000_000,
             max_fragments: 4096,
             header_timeout: Duration::from_secs(30),

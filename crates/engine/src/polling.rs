@@ -101,10 +101,6 @@ impl Poll {
         Ok(Self { session: session.clone(), answered: false, carries: false, base64 })
     }
 
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
     /// The reply has to be text, also for clients that take binary otherwise.
     pub(crate) fn in_text(mut self) -> Self {
         self.base64 = true;

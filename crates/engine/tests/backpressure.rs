@@ -341,10 +341,31 @@ async fn a_paused_session_needs_no_pong() {
     let (mut ws, session) = stalled(&server).await;
     ws.send("4pause").await;
     assert_eq!(server.text().await, "pause");
-    assert_eq!(ws.text().await, "2", "pings go out all the same");
-    server.silent_for(Duration::from_millis(1000)).await;
-    ws.send("3").await;
-    session.resume_reading();
-    assert_eq!(ws.text().await, "2");
+    for _ in 0..4 {
+        assert_eq!(ws.text().await, "2", "a client that hears nothing would take the server for dead");
+        ws.send("3").await;
+    }
     assert!(session.is_open());
+    session.resume_reading();
+    for _ in 0..4 {
+        assert_eq!(ws.text().await, "2");
+        ws.send("3").await;
+    }
+    assert!(session.is_open());
+}
+
+/// F-PRO-07, F-SEC-01: a client that goes away while nobody reads from it is not waited for.
+#[tokio::test]
+async fn a_paused_session_ends_when_its_client_is_gone() {
+    let beats = config(|c| {
+        c.ping_interval = Duration::from_millis(50);
+        c.ping_timeout = Duration::from_millis(100);
+    });
+    let mut server = TestServer::with(beats, |session, _| session.pause_reading()).await;
+    let (mut ws, _) = stalled(&server).await;
+    ws.send("4pause").await;
+    assert_eq!(server.text().await, "pause");
+    ws.reset();
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    assert_eq!(server.engine.session_count(), 0);
 }

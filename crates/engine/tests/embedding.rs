@@ -325,6 +325,7 @@ fn a_pong_gets_its_time_after_a_blocked_handler() {
     client.feed(text("4block"));
     engine.tick(at(3500));
     assert!(client.is_open(), "the client had half a second to answer");
+    assert_eq!(client.take_batch(), [text("2")], "it was asked again meanwhile");
     client.feed(text("3"));
     engine.tick(at(4400));
     assert!(client.is_open());

@@ -78,7 +78,7 @@ impl Builder {
     /// How long nothing may be taken of what waits for a client before the client is closed as too slow
     /// ([`DisconnectReason::SlowConsumer`](crate::DisconnectReason::SlowConsumer)), however little that is: over a WebSocket
     /// the peer reads nothing, on polling no poll comes. Also how long the answer to an HTTP request may be blocked, with
-    /// [`Server::serve`] and its kin. Default 30 s; it may be a quarter more.
+    /// [`Server::serve`] and its kin. Default 20 s; it may be a quarter more.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -644,8 +644,7 @@ impl Builder {
     }
 
     /// How long a connection of HTTP may be idle between two requests, where the server listens by itself. Default 75 s:
-    /// longer than proxies keep theirs. One whose last request was of a session that has ended is closed with that, but not
-    /// before [`ping_timeout`](Builder::ping_timeout), unless it is that of a [trusted proxy](Builder::trusted_proxies).
+    /// longer than proxies keep theirs.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.engine.keep_alive_timeout = timeout;
         self

@@ -15,7 +15,7 @@ use support::{PATIENCE, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use wirebird::{Limit, PeerAddr, Server, Socket, TrustedProxies};
+use wirebird::{Limit, PeerAddr, Server, Socket};
 
 /// Sends a request on a connection of its own; returns the head and the body.
 async fn request(addr: SocketAddr, line: &str, body: &str) -> (String, String) {
@@ -182,17 +182,6 @@ async fn closing_waits_for_answers_of_the_application() {
     }
 }
 
-/// A connection on which a session was opened and polled once; and the query of it.
-async fn polled(addr: SocketAddr) -> (TcpStream, String) {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    let opened = ask(&mut stream, "GET", "transport=polling", "").await;
-    let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
-    let query = format!("transport=polling&sid={}", open["sid"].as_str().unwrap());
-    assert_eq!(ask(&mut stream, "POST", &query, "40").await, "ok");
-    assert!(ask(&mut stream, "GET", &query, "").await.starts_with("40"));
-    (stream, query)
-}
-
 /// A request on a connection that is kept; the body of the answer.
 async fn ask(stream: &mut TcpStream, method: &str, query: &str, body: &str) -> String {
     let target = format!("/socket.io/?EIO=4&{query}");
@@ -215,14 +204,13 @@ async fn ask(stream: &mut TcpStream, method: &str, query: &str, body: &str) -> S
     tokio::time::timeout(PATIENCE, whole).await.expect("an answer")
 }
 
-/// F-PRO-07, F-SEC-01: a polling client that vanishes leaves no connection behind: it is closed when its session has ended, by either way to
-/// serve. Those of clients that are there may be idle for as long as ever.
+/// F-DEP-09, F-PRO-07: connections do not end with sessions: whoever comes again just when its session has timed out is not met by
+/// a connection that is being closed. By either way to serve.
 #[tokio::test]
-async fn connections_of_vanished_clients_end_with_their_sessions() {
-    let short = Duration::from_millis(300);
+async fn connections_outlive_sessions() {
+    let short = Duration::from_millis(100);
     for through in [false, true] {
         let io = Server::builder().ping_interval(short).ping_timeout(short).build();
-        io.on_connect(async || {});
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn({
@@ -232,43 +220,12 @@ async fn connections_of_vanished_clients_end_with_their_sessions() {
                 if through { io.serve_app(listener, app).await } else { io.serve_listener(listener).await }
             }
         });
-        // What vanishes: after a POST, after a poll that has brought a ping, and as soon as the session is there.
-        let (mut posted, _) = polled(addr).await;
-        let (mut pinged, query) = polled(addr).await;
-        let mut opened = TcpStream::connect(addr).await.unwrap();
-        ask(&mut opened, "GET", "transport=polling", "").await;
-        assert_eq!(ask(&mut pinged, "GET", &query, "").await, "2");
-        // This one lives on by another connection.
-        let (mut idle, query) = polled(addr).await;
-        let mut other = TcpStream::connect(addr).await.unwrap();
-        let living = tokio::spawn(async move {
-            loop {
-                assert_eq!(ask(&mut other, "GET", &query, "").await, "2");
-                assert_eq!(ask(&mut other, "POST", &query, "3").await, "ok");
-            }
-        });
-        for stream in [&mut posted, &mut pinged, &mut opened] {
-            assert_eq!(rest(stream).await, "");
-        }
-        until("sessions", || io.engine().session_count() == 1).await;
-        assert_eq!(io.metrics().limit(Limit::IdleTime), 3);
-        let still = tokio::time::timeout(short * 4, idle.read(&mut [0; 1])).await;
-        assert!(still.is_err(), "the connection of a client that lives was closed");
-        assert!(!living.is_finished());
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        ask(&mut stream, "GET", "transport=polling", "").await;
+        until("sessions", || io.engine().session_count() == 0).await;
+        let still = tokio::time::timeout(short * 4, stream.read(&mut [0; 1])).await;
+        assert!(still.is_err(), "it was closed");
+        assert!(ask(&mut stream, "GET", "transport=polling", "").await.starts_with("0{"));
         io.close_within(Duration::ZERO).await;
     }
-}
-
-/// F-INT-06: the connection of a proxy is one for many clients, and stays when one of them has vanished.
-#[tokio::test]
-async fn connections_of_proxies_do_not_end_with_a_session() {
-    let short = Duration::from_millis(100);
-    let proxies = TrustedProxies::networks(["127.0.0.1"]).unwrap();
-    let io = Server::builder().ping_interval(short).ping_timeout(short).trusted_proxies(proxies).build();
-    io.on_connect(async || {});
-    let (addr, _) = serve(&io, Router::new().layer(io.layer())).await;
-    let (mut by_proxy, _) = polled(addr).await;
-    until("sessions", || io.engine().session_count() == 0).await;
-    let still = tokio::time::timeout(short * 4, by_proxy.read(&mut [0; 1])).await;
-    assert!(still.is_err(), "it was closed");
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Extensions;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::handshake::{PeerAddr, Secure};
 use crate::limit::Limit;
-use crate::stream::prepare;
+use crate::stream::for_requests;
 
 /// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -85,10 +86,7 @@ async fn accept(
     serve: impl Fn(TcpStream, Extensions),
 ) -> io::Result<()> {
     engine.attach_runtime();
-    // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
-    if let Err(error) = socket2::SockRef::from(&listener).listen(BACKLOG) {
-        tracing::debug!(target: "wirebird::engineio", %error, "the listener keeps its backlog");
-    }
+    prepare(&listener, engine);
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(target: "wirebird::engineio", %addr, "listening");
     }
@@ -107,7 +105,9 @@ async fn accept(
                         continue;
                     }
                 };
-                prepare(&stream, engine.config().write_timeout);
+                if !cfg!(target_os = "linux") {
+                    for_requests(&SockRef::from(&stream), engine.config());
+                }
                 let mut known = Listener::known(&stream, peer);
                 if let Some(permit) = permit {
                     known.insert(permit);
@@ -125,10 +125,20 @@ async fn accept(
     }
 }
 
+/// What connections inherit, on Linux, and how many may wait.
+fn prepare(listener: &TcpListener, engine: &Engine) {
+    let socket = SockRef::from(listener);
+    for_requests(&socket, engine.config());
+    // The usual 128 are soon full when many clients come at once, and the kernel then drops or resets connections.
+    if let Err(error) = socket.listen(BACKLOG) {
+        tracing::debug!(target: "wirebird::engineio", %error, "the listener keeps its backlog");
+    }
+}
+
 /// Closes a connection that is one too many.
 fn refuse(engine: &Engine, stream: TcpStream, limit: Limit) {
     // What it has sent is not waited for, and nothing is kept for it.
-    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     drop(stream);
     if is_news(engine, limit.name()) {
         tracing::warn!(target: "wirebird::engineio", %limit, "connections are closed because there are too many");

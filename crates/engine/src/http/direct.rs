@@ -4,6 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -16,12 +17,10 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::body::LINGER;
 use super::compress::Encoding;
 use super::head::{self, Head, MAX_HEAD, Scan};
-use super::idle::{Idle, Opened, is_one_clients};
 use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
 use crate::admission::Permit;
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
-use crate::id::Id;
 use crate::limit::Limit;
 use crate::polling::{self, Misuse, Post};
 use crate::read_buffer;
@@ -50,15 +49,8 @@ pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions, usual
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection = Connection {
-        stream,
-        input: Vec::new(),
-        patience: Patience::new(),
-        served: false,
-        usual,
-        one_client: is_one_clients(engine.config(), known),
-        session: None,
-    };
+    let mut connection =
+        Connection { stream, input: Vec::new(), patience: Patience::new(), served: false, usual };
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
@@ -82,9 +74,6 @@ struct Connection<S> {
     served: bool,
     /// Requests to the engine are answered here.
     usual: bool,
-    one_client: bool,
-    /// The session of the last request, if the connection is that of one client.
-    session: Option<Id>,
 }
 
 /// A request to the engine, taken out of what was read.
@@ -132,9 +121,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                     let step = Box::pin(begin(engine, &mut parts));
                     match self.beside(step).await? {
                         Step::Respond(response) => {
-                            if let Some(Opened(session)) = parts.extensions.get() {
-                                self.follow(*session);
-                            }
                             self.respond(&response).await?;
                             self.pass_over(upload.unread()).await?;
                         }
@@ -159,11 +145,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// The next request; `None` when it is unusual.
     async fn request(&mut self, engine: &Engine) -> io::Result<Option<Incoming>> {
         let config = engine.config();
-        let mut idle = (self.served && self.input.is_empty()).then(|| Idle::new(config, self.session.take()));
-        self.patience.begin(match idle {
-            Some(idle) => idle.first_look(config),
-            None => Instant::now() + config.header_timeout,
-        });
+        let mut idle = self.served && self.input.is_empty();
+        let time = if idle { config.keep_alive_timeout } else { config.header_timeout };
+        self.patience.begin(Instant::now() + time);
         self.served = true;
         // What came in small pieces is not looked at again for each of them.
         let mut seen = 0;
@@ -179,15 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 }
                 if self.poll_fill(cx)?.is_pending() {
                     ready!(self.patience.poll_over(cx));
-                    if let Some(again) = idle.and_then(|idle| idle.next_look(engine)) {
-                        self.patience.begin(again);
-                        continue;
-                    }
-                    let limit = if idle.is_some() { Limit::IdleTime } else { Limit::HeaderTime };
+                    let limit = if idle { Limit::IdleTime } else { Limit::HeaderTime };
                     engine.count_limit(limit, None);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
-                if idle.take().is_some() {
+                if mem::take(&mut idle) {
                     self.patience.begin(Instant::now() + config.header_timeout);
                 }
             }
@@ -216,13 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Poll::Ready(Some(incoming))
     }
 
-    /// A request was one of this session.
-    fn follow(&mut self, session: Id) {
-        self.session = self.one_client.then_some(session);
-    }
-
     async fn poll(&mut self, mut poll: polling::Poll, reply: Reply) -> io::Result<()> {
-        self.follow(poll.session().id());
         let body = self.beside(&mut poll).await?;
         let written = match reply.plain_poll(&body) {
             Some(head) => self.write(head, body.bytes()).await,
@@ -241,7 +215,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         reply: Reply,
         upload: Upload,
     ) -> io::Result<()> {
-        self.follow(post.session().id());
         let unread = upload.unread();
         let body = match upload.body {
             Some(body) => Ok(Some(body)),

@@ -12,7 +12,6 @@ mod direct;
 mod head;
 mod hooks;
 mod http2;
-mod idle;
 mod log;
 mod pace;
 mod respond;
@@ -40,7 +39,6 @@ use crate::session::Session;
 use crate::stream::WebSocket;
 use crate::transport::TransportKind;
 use hooks::Extra;
-use idle::Opened;
 
 pub use client::ClientFiles;
 /// The body of a request that a [`Listener`] hands to its [`Fallback`].
@@ -321,7 +319,6 @@ async fn open(
         return Ok(reply.accepting(websocket, accept, agreed));
     }
     let (session, body) = engine.open_polling(handshake).ok_or_else(unopened)?;
-    parts.extensions.insert(Opened(session.id()));
     let reply = Reply { cookie: cookie(engine, session.id(), secure), extra, ..reply };
     Ok(Step::Respond(reply.poll(body.into())))
 }

@@ -13,17 +13,15 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::idle::Idle;
 use super::serve::FallbackBody;
 use crate::engine::Engine;
-use crate::id::Id;
 use crate::limit::Limit;
 
 /// What a connection is at.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// Waits for a request. It is to be looked then whether it has done so for too long.
-    Idle(Idle, Instant),
+    /// Waits for a request since then.
+    Idle(Instant),
     /// The head of a request has begun then.
     Head(Instant),
     /// A request is being answered, or the connection has become something else: that has times of its own.
@@ -41,8 +39,6 @@ struct State {
     stage: Stage,
     /// What has been read of the head.
     read: usize,
-    /// The session of the last request.
-    session: Option<Id>,
     /// Who reads, to be told when there is a deadline.
     reader: Option<Waker>,
 }
@@ -65,7 +61,7 @@ struct Last {
 impl Pace {
     /// Of a connection of which something has been read.
     pub(super) fn new(engine: &Engine) -> Self {
-        let state = State { stage: Stage::Head(Instant::now()), read: 0, session: None, reader: None };
+        let state = State { stage: Stage::Head(Instant::now()), read: 0, reader: None };
         Self { engine: engine.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -85,17 +81,10 @@ impl Pace {
         matches!(self.state.lock().stage, Stage::Head(_))
     }
 
-    /// The request is one of this session, and the connection that of one client.
-    pub(super) fn follow(&self, session: Id) {
-        self.state.lock().session = Some(session);
-    }
-
     fn pause(&self) {
         let reader = {
             let mut state = self.state.lock();
-            let config = self.engine.config();
-            let idle = Idle::new(config, state.session.take());
-            state.stage = Stage::Idle(idle, idle.first_look(config));
+            state.stage = Stage::Idle(Instant::now());
             state.read = 0;
             state.reader.take()
         };
@@ -117,27 +106,20 @@ impl Pace {
 
     fn has_read(&self, bytes: usize) {
         let mut state = self.state.lock();
-        if let Stage::Idle(..) = state.stage {
+        if let Stage::Idle(_) = state.stage {
             state.stage = Stage::Head(Instant::now());
         }
         state.read += bytes;
     }
 
-    /// Whether an idle connection may be so for longer, when its time to be looked at has come. One that is still `sending`
-    /// the last answer, which hyper holds as a whole, has not been idle.
-    fn waits_on(&self, sending: bool) -> bool {
-        let Stage::Idle(mut idle, _) = self.state.lock().stage else { return false };
-        let look = if sending {
-            let config = self.engine.config();
-            idle = idle.begun_again(config);
-            idle.first_look(config)
-        } else if let Some(look) = idle.next_look(&self.engine) {
-            look
-        } else {
-            return false;
-        };
-        self.state.lock().stage = Stage::Idle(idle, look);
-        true
+    /// A client that is still taking the last answer, which hyper holds as a whole, has not been idle.
+    fn is_sending(&self) -> bool {
+        let mut state = self.state.lock();
+        let idle = matches!(state.stage, Stage::Idle(_));
+        if idle {
+            state.stage = Stage::Idle(Instant::now());
+        }
+        idle
     }
 
     /// Until when a read may wait, and what limit that is. If there is none, `reader` is woken when there is one.
@@ -145,7 +127,7 @@ impl Pace {
         let config = self.engine.config();
         let mut state = self.state.lock();
         match state.stage {
-            Stage::Idle(_, look) => Some((look, Limit::IdleTime)),
+            Stage::Idle(since) => Some((since + config.keep_alive_timeout, Limit::IdleTime)),
             Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
             Stage::Busy => {
                 state.reader = Some(reader.clone());
@@ -181,7 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 timer.as_mut().reset(end);
             }
             ready!(timer.as_mut().poll(cx));
-            if !this.pace.waits_on(this.sending) {
+            if !(this.sending && this.pace.is_sending()) {
                 this.pace.engine.count_limit(limit, None);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }

@@ -21,7 +21,6 @@ use super::body::{self, BodyError};
 use super::direct::{self, Next};
 #[cfg(feature = "http2")]
 use super::http2;
-use super::idle::{Opened, is_one_clients};
 use super::pace::{Pace, Paced};
 use super::rewind::Rewind;
 use super::timed::Timed;
@@ -92,23 +91,14 @@ where
     engine.attach_runtime();
     let (mut parts, body) = request.into_parts();
     let permit = parts.extensions.remove::<Permit>();
-    let pace = parts.extensions.remove::<Pace>();
-    let follow = |session| pace.iter().for_each(|pace| pace.follow(session));
     let mut websocket = None;
     let response = match begin(engine, &mut parts).await {
         Step::Respond(response) => {
-            if let Some(Opened(session)) = parts.extensions.get() {
-                follow(*session);
-            }
             body::pass_over(&parts.headers, Box::pin(body));
             response
         }
-        Step::Poll(poll, reply) => {
-            follow(poll.session().id());
-            reply.poll(poll.await)
-        }
+        Step::Poll(poll, reply) => reply.poll(poll.await),
         Step::Post(mut post, reply) => {
-            follow(post.session().id());
             let mut body = Box::pin(body);
             let response = match body::read(engine, &post, body.as_mut()).await {
                 Ok(body) => {
@@ -259,7 +249,7 @@ impl Listener {
     pub(super) async fn tcp(self, stream: TcpStream, known: Extensions) {
         // Boxed: a WebSocket must not carry the room that requests need.
         if let Some((websocket, stream, leftover)) = Box::pin(self.requests(stream, known)).await {
-            websocket.run_ready(stream, leftover).await;
+            websocket.run_tcp(stream, leftover).await;
         }
     }
 
@@ -326,13 +316,9 @@ impl Listener {
         let pace = Pace::new(&engine);
         let paced = pace.stream(stream);
         let answers = pace.clone();
-        let one_client = is_one_clients(engine.config(), &known);
         let service = service_fn(move |mut request: Request<Incoming>| {
             answers.begin();
             request.extensions_mut().extend(known.clone());
-            if one_client {
-                request.extensions_mut().insert(answers.clone());
-            }
             let (this, pace) = (self.clone(), answers.clone());
             async move {
                 let response = this.answer(request).await;

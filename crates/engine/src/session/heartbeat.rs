@@ -1,7 +1,6 @@
 //! The heartbeat: pings by timer, pongs in time. In protocol 3 it is the client that pings.
 
 use std::sync::Weak;
-use std::time::Duration;
 
 use super::send::After;
 use super::{Core, HEARTBEAT, Phase, Session};
@@ -86,8 +85,11 @@ impl Session {
                 return;
             }
         }
+        // Whoever is not read from is asked again: clients take a server without pings for dead, and a ping that cannot be
+        // delivered shows that nobody is there.
+        let again = core.heartbeat.excused && core.queue.is_empty() && !core.probed() && !self.is_v3();
         let mut after = After::Nothing;
-        if !core.heartbeat.awaiting_pong {
+        if again || !core.heartbeat.awaiting_pong {
             core.heartbeat.awaiting_pong = true;
             core.queue.push_ping();
             after = self.after_push(&mut core);
@@ -105,19 +107,6 @@ impl Session {
             core.heartbeat.excused = false;
             core.heartbeat.due = self.shared.now() + self.shared.config.ping_timeout.as_millis() as Millis;
         }
-    }
-
-    /// How long the session goes on if nothing is heard of its client; `None` when it has ended.
-    pub(crate) fn life_left(&self) -> Option<Duration> {
-        let config = &self.shared.config;
-        let core = self.core.lock();
-        if core.phase != Phase::Open {
-            return None;
-        }
-        let left = Duration::from_millis(core.heartbeat.due.saturating_sub(self.shared.now()));
-        // Until its next ping is answered, or until the pong that is due can be seen.
-        let more = !core.heartbeat.awaiting_pong || core.misses_pongs(&config.send_queue);
-        Some(if more { left + config.ping_timeout } else { left })
     }
 
     /// Closes the session if its pong is late and the timer has not said so yet; returns whether it is open. When the

@@ -67,16 +67,6 @@ pub(crate) trait Stream: Send {
     fn abort(&self) {}
 }
 
-/// Options of a TCP connection: packets go out at once, and what the peer does not take is not kept for ever, also when
-/// the connection is closed. The kernel's time is twice ours, so that ours decides and says why.
-pub(crate) fn prepare(stream: &TcpStream, write_timeout: Duration) {
-    let _ = stream.set_nodelay(true);
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(write_timeout * 2));
-    #[cfg(not(any(target_os = "android", target_os = "linux")))]
-    let _ = write_timeout;
-}
-
 /// A TCP connection: the task reads, everybody writes.
 pub(crate) struct TcpSplit {
     read: OwnedReadHalf,

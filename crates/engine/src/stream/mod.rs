@@ -2,6 +2,7 @@
 
 mod connection;
 mod io;
+mod options;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use crate::id::Id;
 use crate::session::Session;
 pub(crate) use connection::GOODBYE;
 use connection::{Connection, Role};
-pub(crate) use io::prepare;
 use io::{AnyStream, TcpSplit};
+pub(crate) use options::for_requests;
+use socket2::SockRef;
 
 /// A WebSocket whose handshake has been accepted and which now needs its connection.
 #[derive(Debug)]
@@ -82,16 +84,7 @@ impl WebSocket {
     ///
     /// Packets are written from the thread that sends them when nothing waits before them.
     pub fn run_tcp(self, stream: TcpStream, leftover: Bytes) -> impl Future<Output = ()> + Send + 'static {
-        prepare(&stream, self.engine.config().write_timeout);
-        self.run_ready(stream, leftover)
-    }
-
-    /// As [`WebSocket::run_tcp`], for a connection that has its options already.
-    pub(crate) fn run_ready(
-        self,
-        stream: TcpStream,
-        leftover: Bytes,
-    ) -> impl Future<Output = ()> + Send + 'static {
+        options::for_websocket(&SockRef::from(&stream), self.engine.config());
         let (io, link) = TcpSplit::new(stream);
         connection::run(self.start(io, link, leftover))
     }

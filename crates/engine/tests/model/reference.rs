@@ -581,16 +581,18 @@ impl Model {
     }
 
     fn beat(&mut self) {
-        if !self.awaiting_pong {
+        if self.awaiting_pong {
+            if !self.misses_pongs() {
+                return self.close(CloseReason::PingTimeout);
+            }
+            self.excused = true;
+        }
+        if !self.awaiting_pong || self.queue.is_empty() && !self.probed() {
             self.awaiting_pong = true;
             // It overtakes what waits, but for the packet that opens the session.
             let at = usize::from(self.queue.front().is_some_and(|first| first.text == "open"));
             self.queue.insert(at, "2".into());
             self.offer();
-        } else if self.misses_pongs() {
-            self.excused = true;
-        } else {
-            return self.close(CloseReason::PingTimeout);
         }
         self.due += PING_TIMEOUT;
     }
