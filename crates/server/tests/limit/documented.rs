@@ -19,7 +19,11 @@ fn each_limit_has_a_row_and_a_test() {
         .take_while(|line| line.starts_with('|'))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    let builder = fs::read_to_string(here.join("src/builder.rs")).unwrap();
+    let all_of = |folder: &str| -> String {
+        let files = fs::read_dir(here.join(folder)).unwrap();
+        files.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+    };
+    let builder = all_of("src/builder");
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &rows {
         assert_eq!(row.len(), 5, "{row:?}");
@@ -34,10 +38,7 @@ fn each_limit_has_a_row_and_a_test() {
             assert!(known, "there is no option {option}");
         }
     }
-    let tests: String = fs::read_dir(here.join("tests/limit"))
-        .unwrap()
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
+    let tests = all_of("tests/limit");
     for limit in Limit::ALL {
         assert!(counted.remove(limit.name()).is_some(), "SECURITY.md has no row that is counted as {limit}");
         assert!(tests.contains(&format!("async fn {limit}()")), "{limit} has no test of its name");
