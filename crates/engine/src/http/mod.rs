@@ -14,6 +14,8 @@ mod hooks;
 mod http2;
 mod log;
 mod pace;
+mod query;
+mod reply;
 mod respond;
 mod rewind;
 mod serve;
@@ -24,21 +26,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
-use wirebird_proto::engine_io::{jsonp, v3};
+use http::{Method, Response};
 use wirebird_proto::websocket::{self, DeflateParams};
 
 use crate::cors::CorsHeaders;
 use crate::engine::{Engine, guard};
 use crate::handshake::{Handshake, PeerAddr, Secure};
 use crate::id::Id;
-use crate::polling::{Form, Misuse, Poll, PollBody, Post};
+use crate::polling::{Form, Misuse, Poll, Post};
 use crate::protocol::Protocol;
 use crate::refusal::{Cause, Refusal};
 use crate::session::Session;
 use crate::stream::WebSocket;
 use crate::transport::TransportKind;
 use hooks::Extra;
+use query::Query;
 
 pub use client::ClientFiles;
 /// The body of a request that a [`Listener`] hands to its [`Fallback`].
@@ -46,6 +48,7 @@ pub use hyper::body::Incoming;
 
 pub use accept::{serve, serve_tls};
 pub(crate) use log::{is_news, too_large as log_too_large};
+pub use reply::Reply;
 pub use serve::{Fallback, FallbackBody, Listener, full, handle, handle_with_upgrade, not_found};
 
 /// What a request's head asks for.
@@ -60,21 +63,6 @@ pub enum Step {
     Post(Post, Reply),
     /// Answer with [`Reply::switching`], then run the WebSocket on the connection.
     WebSocket(WebSocket, Reply),
-}
-
-/// What the final answer to a request needs to know of it.
-#[derive(Debug)]
-pub struct Reply {
-    cors: CorsHeaders,
-    encoding: compress::Encoding,
-    /// The key of a WebSocket; one of HTTP/2 has none.
-    accept: Option<HeaderValue>,
-    cookie: Option<HeaderValue>,
-    extra: Extra,
-    /// Polls are answered with a script that calls this.
-    callback: Option<jsonp::Callback>,
-    /// The extensions of the WebSocket.
-    extensions: Option<HeaderValue>,
 }
 
 /// Whether a request's path is the engine's own: the configured one, with or without a slash at its end, or that of a
@@ -239,50 +227,6 @@ async fn route(engine: &Engine, parts: &mut Parts, mut reply: Reply) -> Result<S
     }
 }
 
-/// The parameters of the protocol, the first of each name; anything else belongs to the application.
-#[derive(Default)]
-struct Query {
-    transport: Option<String>,
-    sid: Option<String>,
-    version: Option<String>,
-    callback: Option<String>,
-}
-
-impl Query {
-    fn parse(raw: &str) -> Self {
-        let mut query = Self::default();
-        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
-            let slot = match &*name {
-                "transport" => &mut query.transport,
-                "sid" => &mut query.sid,
-                "EIO" => &mut query.version,
-                "j" => &mut query.callback,
-                _ => continue,
-            };
-            slot.get_or_insert_with(|| value.into_owned());
-        }
-        query
-    }
-
-    fn transport(&self, engine: &Engine) -> Option<TransportKind> {
-        let enabled = engine.config().transports;
-        match self.transport.as_deref() {
-            Some("polling") if enabled.polling => Some(TransportKind::Polling),
-            Some("websocket") if enabled.websocket => Some(TransportKind::WebSocket),
-            _ => None,
-        }
-    }
-
-    /// What a client that polls by script tags waits to be called.
-    fn callback(&self, engine: &Engine) -> Result<Option<jsonp::Callback>, Cause> {
-        let Some(callback) = &self.callback else { return Ok(None) };
-        if !engine.config().jsonp {
-            return Err(Cause::NoJsonp);
-        }
-        jsonp::Callback::parse(callback).map(Some).ok_or_else(|| Cause::Callback(callback.clone()))
-    }
-}
-
 async fn open(
     engine: &Engine,
     parts: &mut Parts,
@@ -444,157 +388,6 @@ fn refused_by(misuse: Misuse, session: &Session) -> Cause {
     }
 }
 
-impl Reply {
-    fn accepting(
-        self,
-        websocket: WebSocket,
-        accept: Option<HeaderValue>,
-        agreed: Option<DeflateParams>,
-    ) -> Step {
-        let extensions = agreed.map(|agreed| agreed.header_value());
-        Step::WebSocket(websocket.with_deflate(agreed), Self { accept, extensions, ..self })
-    }
-
-    /// The answer to a poll, compressed if it is worth it and the client can read it.
-    pub fn poll(&self, body: PollBody) -> Response<Bytes> {
-        let (body, content_type) = match self.callback {
-            Some(callback) => {
-                (body.map(|packets| callback.script(&packets)), "text/javascript; charset=UTF-8")
-            }
-            None if v3::is_binary_payload(body.bytes()) => (body, "application/octet-stream"),
-            None => (body, "text/plain; charset=UTF-8"),
-        };
-        let (body, encoding) = self.encoding.apply(body);
-        let mut response = respond::text(StatusCode::OK, content_type, body);
-        let headers = response.headers_mut();
-        if self.callback.is_some() {
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.encoding.varies() {
-            headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        }
-        if let Some(encoding) = encoding {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
-        if let Some(cookie) = &self.cookie {
-            headers.append(header::SET_COOKIE, cookie.clone());
-        }
-        self.finish(response)
-    }
-
-    /// Adds what every answer to this request has.
-    fn finish(&self, mut response: Response<Bytes>) -> Response<Bytes> {
-        self.cors.apply(response.headers_mut());
-        self.extra.apply(response.headers_mut());
-        response
-    }
-
-    /// To a request without an `Origin`.
-    fn without_origin(engine: &Engine, encoding: compress::Encoding) -> Self {
-        Self {
-            cors: CorsHeaders::without_origin(&engine.config().cors),
-            encoding,
-            accept: None,
-            cookie: None,
-            extensions: None,
-            extra: Extra::default(),
-            callback: None,
-        }
-    }
-
-    /// Whether the answer has no headers but those that most have.
-    fn is_plain(&self) -> bool {
-        !self.cors.names_origin() && self.extra.is_empty() && self.cookie.is_none()
-    }
-
-    /// The head of [`Reply::poll`], if it is one as most are.
-    fn plain_poll(&self, body: &PollBody) -> Option<Vec<u8>> {
-        let plain = self.is_plain()
-            && !self.encoding.compresses(body)
-            && !v3::is_binary_payload(body.bytes())
-            && self.callback.is_none();
-        plain.then(|| head::of_poll(self.encoding.varies(), self.cors.varies(), body.bytes().len()))
-    }
-
-    /// All of [`Reply::posted`] for packets that were taken, if it is one as most are.
-    fn plain_posted(&self) -> Option<Vec<u8>> {
-        self.is_plain().then(|| head::of_post(self.cors.varies()))
-    }
-
-    /// The answer to a POST: whether its packets were taken.
-    pub fn posted(&self, valid: bool) -> Response<Bytes> {
-        self.finish(if valid {
-            respond::text(StatusCode::OK, "text/html", Bytes::from_static(b"ok"))
-        } else {
-            respond::bad_request()
-        })
-    }
-
-    /// The answer to a POST whose body is over the limit. The session goes on.
-    pub fn too_large(&self) -> Response<Bytes> {
-        self.finish(respond::refusal(&Cause::BodyTooLarge))
-    }
-
-    /// The answer to a POST whose body did not come in time.
-    pub(super) fn too_slow(&self) -> Response<Bytes> {
-        self.finish(respond::refusal(&Cause::BodyTimeout))
-    }
-
-    /// The answer that turns the connection, or a stream of HTTP/2, into a WebSocket.
-    pub fn switching(&self) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::new());
-        if let Some(accept) = &self.accept {
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            let headers = response.headers_mut();
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.clone());
-        }
-        let headers = response.headers_mut();
-        if let Some(extensions) = &self.extensions {
-            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions.clone());
-        }
-        if let Some(cookie) = &self.cookie {
-            headers.append(header::SET_COOKIE, cookie.clone());
-        }
-        self.extra.apply(headers);
-        response
-    }
-}
-
 pub(crate) fn not_a_websocket() -> Response<Bytes> {
     respond::bad_request()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::cors::{Cors, Origins};
-
-    #[test]
-    fn plain_answers_are_the_same_bytes() {
-        for (disabled, compression) in [(false, true), (true, false)] {
-            let config = Config { http_compression: compression, ..Config::default() };
-            let origins = if disabled { Origins::Disabled } else { Origins::Same };
-            let cors = Cors { origins, ..Cors::default() };
-            let encoding = compress::Encoding::negotiate(&config, None);
-            let cors = CorsHeaders::without_origin(&cors);
-            let (extra, callback) = (Extra::default(), None);
-            let mut reply =
-                Reply { cors, encoding, accept: None, cookie: None, extensions: None, extra, callback };
-            for len in [0, 7, 10, 1000, 123_456] {
-                let body = PollBody::from(Bytes::from(vec![b'a'; len]));
-                let plain = reply.plain_poll(&body).unwrap();
-                assert_eq!(plain, head::of_response(&reply.poll(body)));
-            }
-            let mut whole = head::of_response(&reply.posted(true));
-            whole.extend_from_slice(b"ok");
-            assert_eq!(reply.plain_posted().unwrap(), whole);
-            assert_eq!(reply.plain_poll(&Bytes::from_static(&[0, 1, 255, b'2']).into()), None);
-            reply.callback = jsonp::Callback::parse("0");
-            assert_eq!(reply.plain_poll(&Bytes::from_static(b"2").into()), None);
-        }
-    }
 }
