@@ -59,8 +59,8 @@ pub trait Handler: Send + Sync + 'static {
         let _ = refusal;
     }
 
-    /// A client reads too slowly. `queued` is what waits, or has waited, for it: packets and bytes. Called where code of the
-    /// application may run; the end of the session is told after that.
+    /// A client reads too slowly. `queued` is what waits, or has waited, for it: packets and bytes. Called where code of
+    /// the application may run; the end of the session is told after that.
     fn slow(&self, session: &Arc<Session>, slowness: Slowness, queued: (usize, usize)) {
         let _ = (session, slowness, queued);
     }
@@ -142,8 +142,8 @@ impl Engine {
         &self.shared.config
     }
 
-    /// Lets the configured runtime, or else that of the caller, drive timers. Called by the drivers of this crate at the first request; without
-    /// it, time passes only by [`Engine::tick`], and everything happens in the caller's thread.
+    /// Lets the configured runtime, or else that of the caller, drive timers. Called by the drivers of this crate at the
+    /// first request; without it, time passes only by [`Engine::tick`], and everything happens in the caller's thread.
     ///
     /// Does nothing outside a tokio runtime, and nothing the second time.
     pub fn attach_runtime(&self) {

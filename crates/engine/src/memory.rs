@@ -15,8 +15,8 @@ use crate::transport::{Attachment, Transport, TransportKind};
 
 /// The client's end of a session in memory.
 ///
-/// It counts as a WebSocket unless told otherwise. [`Connection::feed`] runs the server's handlers before it returns when the engine has no
-/// runtime; calls must follow one another.
+/// It counts as a WebSocket unless told otherwise. [`Connection::feed`] runs the server's handlers before it returns when
+/// the engine has no runtime; calls must follow one another.
 pub struct Connection {
     session: Arc<Session>,
     link: Arc<Link>,

@@ -3,7 +3,6 @@
 use wirebird_proto::engine_io::jsonp;
 
 use crate::engine::Engine;
-
 use crate::refusal::Cause;
 use crate::transport::TransportKind;
 

@@ -10,7 +10,6 @@ use super::hooks::Extra;
 use super::{Step, compress, head, respond};
 use crate::cors::CorsHeaders;
 use crate::engine::Engine;
-
 use crate::polling::PollBody;
 use crate::refusal::Cause;
 use crate::stream::WebSocket;

@@ -158,8 +158,8 @@ pub type FallbackBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + 
 
 /// Answers the requests that are not for the engine: the rest of an application, or a host of another kind.
 ///
-/// The request still has its upgrade (`hyper::upgrade::on`; the stream in it is a private type) and the connection's [`PeerAddr`] and [`LocalAddr`] in
-/// its extensions; bodies stream both ways.
+/// The request still has its upgrade (`hyper::upgrade::on`; the stream in it is a private type) and the connection's
+/// [`PeerAddr`] and [`LocalAddr`] in its extensions; bodies stream both ways.
 pub trait Fallback: Send + Sync + 'static {
     /// Answers a request.
     fn call(

@@ -36,8 +36,8 @@ impl Builder {
         self
     }
 
-    /// Levels of arrays and objects that a packet of a client may have, 127 at most. The array of the arguments is the first.
-    /// Default 64.
+    /// Levels of arrays and objects that a packet of a client may have, 127 at most. The array of the arguments is the
+    /// first. Default 64.
     pub fn max_depth(mut self, levels: usize) -> Self {
         self.options.max_depth = levels;
         self
@@ -114,8 +114,8 @@ impl Builder {
         self
     }
 
-    /// Bytes of broadcasts that may wait to be delivered; beyond that, clients that send events are not read from. What your
-    /// own tasks emit is theirs to limit. Default 64 MiB.
+    /// Bytes of broadcasts that may wait to be delivered; beyond that, clients that send events are not read from. What
+    /// your own tasks emit is theirs to limit. Default 64 MiB.
     pub fn max_waiting_broadcasts(mut self, bytes: usize) -> Self {
         self.options.max_waiting_broadcasts = bytes;
         self
@@ -149,9 +149,9 @@ impl Builder {
         self
     }
 
-    /// Clients that may connect in a second, all together: others are refused with 429, and come back by themselves. It keeps
-    /// what your connect handlers ask (a database, a service for logins) from being asked by all at once. Default as many as
-    /// come.
+    /// Clients that may connect in a second, all together: others are refused with 429, and come back by themselves. It
+    /// keeps what your connect handlers ask (a database, a service for logins) from being asked by all at once. Default as
+    /// many as come.
     pub fn handshake_rate(mut self, per_second: u32) -> Self {
         self.engine.handshake_rate = Some(per_second);
         self

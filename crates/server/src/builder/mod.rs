@@ -112,9 +112,10 @@ impl Builder {
         self
     }
 
-    /// Whether it is measured how long the handlers of events take, for [`Metrics::handler_times`](crate::Metrics::handler_times):
-    /// a [`Timing`](crate::layers::Timing) layer that is there before all others. Two looks at the clock for each event. Not for
-    /// a server with a [`Dispatcher`](crate::Dispatcher) of its own. Default false.
+    /// Whether it is measured how long the handlers of events take, for
+    /// [`Metrics::handler_times`](crate::Metrics::handler_times): a [`Timing`](crate::layers::Timing) layer that is there
+    /// before all others. Two looks at the clock for each event. Not for a server with a [`Dispatcher`](crate::Dispatcher)
+    /// of its own. Default false.
     pub fn handler_times(mut self, measured: bool) -> Self {
         self.options.handler_times = measured.then(Arc::default);
         self
@@ -140,8 +141,8 @@ impl Builder {
         self
     }
 
-    /// Lets clients that were cut off come back for a while as the same sockets: with their ids, rooms and values of
-    /// their sessions, and with the events that they missed, in order. The guide lists the cases that are not right yet. Default
+    /// Lets clients that were cut off come back for a while as the same sockets: with their ids, rooms and values of their
+    /// sessions, and with the events that they missed, in order. The guide lists the cases that are not right yet. Default
     /// off.
     ///
     /// The official clients from 4.6 on take part by themselves; others are connected anew as ever. Disconnect handlers run

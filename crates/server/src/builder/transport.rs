@@ -66,8 +66,9 @@ impl Builder {
     }
 
     /// How long nothing may be taken of what waits for a client before the client is closed as too slow
-    /// ([`DisconnectReason::SlowConsumer`](crate::DisconnectReason::SlowConsumer)), however little that is: over a WebSocket
-    /// the peer reads nothing, on polling no poll comes. Also how long the answer to an HTTP request may be blocked, with
+    /// ([`DisconnectReason::SlowConsumer`](crate::DisconnectReason::SlowConsumer)), however little that is: over a
+    /// WebSocket the peer reads nothing, on polling no poll comes. Also how long the answer to an HTTP request may be
+    /// blocked, with
     /// [`Server::serve`](crate::Server::serve) and its kin. Default 20 s; it may be a quarter more.
     ///
     /// ```

@@ -15,8 +15,8 @@ pub struct AnyNamespace {
 }
 
 impl AnyNamespace {
-    /// As [`Namespace::before_connect`](crate::Namespace::before_connect), for every namespace, those that have such handlers of their own included: these
-    /// here run first.
+    /// As [`Namespace::before_connect`](crate::Namespace::before_connect), for every namespace, those that have such
+    /// handlers of their own included: these here run first.
     pub fn before_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
         self.core.any_namespace.add_before_connect(handler);
         self
@@ -85,8 +85,8 @@ impl AnyNamespace {
         self
     }
 
-    /// As [`Namespace::register`](crate::Namespace::register), for namespaces that have no such value of their own. A value of a namespace's own hides
-    /// it, also where that one lacks a method.
+    /// As [`Namespace::register`](crate::Namespace::register), for namespaces that have no such value of their own. A value
+    /// of a namespace's own hides it, also where that one lacks a method.
     pub fn register(&self, handlers: impl NamespaceHandlers) -> &Self {
         self.core.any_namespace.set_class(HandlerSet::of(handlers));
         self

@@ -18,8 +18,8 @@ impl Server {
     /// Closes all connections with the reason `server shutting down`, lets them take what is queued for up to 5 s, and
     /// ends [`Server::serve`]. No handler is called afterwards, and what [`Server::spawn`] runs is cancelled. Idempotent.
     ///
-    /// A route of an application that the server listens for waits for its own answer when it awaits this, up to the deadline:
-    /// let it spawn the call.
+    /// A route of an application that the server listens for waits for its own answer when it awaits this, up to the
+    /// deadline: let it spawn the call.
     pub async fn close(&self) {
         self.close_within(CLOSE_DEADLINE).await;
     }
@@ -79,9 +79,9 @@ impl Server {
     }
 
     /// Closes the server when the process is asked to end (Ctrl-C, or SIGTERM on Unix), which ends [`Server::serve`] and
-    /// its kin: `tokio::spawn(io.shutdown_on_signal())`. Signals are waited for from the call on; a second one ends the wait
-    /// for clients. Where somebody else listens: `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`. Must be
-    /// called inside a tokio runtime.
+    /// its kin: `tokio::spawn(io.shutdown_on_signal())`. Signals are waited for from the call on; a second one ends the
+    /// wait for clients. Where somebody else listens: `axum::serve(..).with_graceful_shutdown(io.shutdown_on_signal())`.
+    /// Must be called inside a tokio runtime.
     pub fn shutdown_on_signal(&self) -> impl Future<Output = ()> + Send + 'static {
         self.shutdown_on_signal_within(CLOSE_DEADLINE)
     }

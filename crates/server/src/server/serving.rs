@@ -95,7 +95,8 @@ impl Server {
     }
 
     /// As [`Server::serve_listener`], with TLS, by whichever library you like: `begin` makes a stream of each connection,
-    /// and has [`Builder::tls_timeout`](crate::Builder::tls_timeout) for it. Cookies are then `Secure`, and [`Handshake::is_secure`] is true.
+    /// and has [`Builder::tls_timeout`](crate::Builder::tls_timeout) for it. Cookies are then `Secure`, and
+    /// [`Handshake::is_secure`] is true.
     ///
     /// ```ignore
     /// let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
@@ -183,13 +184,14 @@ impl Server {
         }
     }
 
-    /// Serves an application with [`Server::layer`] in it, such as an axum `Router`, by the server's own listener, which keeps
-    /// the times of HTTP: [`Builder::header_timeout`](crate::Builder::header_timeout), [`keep_alive_timeout`](crate::Builder::keep_alive_timeout),
+    /// Serves an application with [`Server::layer`] in it, such as an axum `Router`, by the server's own listener, which
+    /// keeps the times of HTTP: [`Builder::header_timeout`](crate::Builder::header_timeout),
+    /// [`keep_alive_timeout`](crate::Builder::keep_alive_timeout),
     /// [`write_timeout`](crate::Builder::write_timeout). Every request passes the application and its middleware, those of clients
     /// included.
     ///
-    /// In place of `axum::serve(listener, app)`, which keeps no such times. It ends when the server has closed; requests that
-    /// are being answered have until then. [`PeerAddr`](crate::PeerAddr) in their extensions is who sent them.
+    /// In place of `axum::serve(listener, app)`, which keeps no such times. It ends when the server has closed; requests
+    /// that are being answered have until then. [`PeerAddr`](crate::PeerAddr) in their extensions is who sent them.
     ///
     /// ```no_run
     /// # async fn f(io: wirebird::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
