@@ -142,8 +142,8 @@ impl Builder {
     }
 
     /// Lets clients that were cut off come back for a while as the same sockets: with their ids, rooms and values of their
-    /// sessions, and with the events that they missed, in order. The guide lists the cases that are not right yet. Default
-    /// off.
+    /// sessions, and with the events that they missed, in order; or they are connected anew as ever, when something of
+    /// that is not there any more. Default off.
     ///
     /// The official clients from 4.6 on take part by themselves; others are connected anew as ever. Disconnect handlers run
     /// when a client is cut off, and connect handlers when it is back: [`Socket::recovered`](crate::Socket::recovered)
