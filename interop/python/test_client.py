@@ -227,14 +227,14 @@ def test_namespaces_on_one_connection(lab):
 def test_refusal(lab):
     peer = lab.peer()
     with pytest.raises(socketio.exceptions.ConnectionError):
-        peer.connect(namespaces=("/auth",), auth={"token": "wrong"}, wait_timeout=1)
+        peer.connect(namespaces=("/auth",), auth={"token": "wrong"}, wait_timeout=3)
     assert peer.wait_for("connect_error", namespace="/auth") == [({"message": "unauthorized!", "data": {"code": 401}},)]
 
 
 def test_unknown_namespace(lab):
     peer = lab.peer()
     with pytest.raises(socketio.exceptions.ConnectionError):
-        peer.connect(namespaces=("/nope",), wait_timeout=1)
+        peer.connect(namespaces=("/nope",), wait_timeout=3)
     ((error,),) = peer.wait_for("connect_error", namespace="/nope")
     assert error["message"] == "Invalid namespace"
 

@@ -46,7 +46,7 @@ pub struct Config {
     /// How long a close waits for what is still queued to be fetched. Default 30 s.
     pub close_timeout: Duration,
     /// How long nothing may be taken of what waits for a client before the client is closed as too slow, and how long an
-    /// HTTP answer may be blocked. Default 20 s. It is looked at four times in that time, so that it may be a quarter more.
+    /// HTTP answer may be blocked. Default 30 s. It is looked at four times in that time, so that it may be a quarter more.
     pub write_timeout: Duration,
     /// The largest message or polling body that is accepted, in bytes. Default 1,000,000.
     pub max_payload: usize,
@@ -58,7 +58,9 @@ pub struct Config {
     pub tls_timeout: Duration,
     /// How long the body of a POST may take. Default 30 s.
     pub body_timeout: Duration,
-    /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs.
+    /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs. After
+    /// the answer to a poll it is a little less than `ping_timeout` if that is less, unless it was a trusted proxy that asked: a
+    /// client that is there polls again at once.
     pub keep_alive_timeout: Duration,
     /// The largest head of a request, in bytes. That of the one that opens a session is kept for the session's life. Default
     /// 16 KiB; a [`Listener`](crate::http::Listener) reads up to 8 KiB in any case.
@@ -125,7 +127,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
             max_fragments: 4096,
             header_timeout: Duration::from_secs(30),
@@ -266,6 +268,11 @@ impl Config {
     }
 
     /// The time between pings that clients are told.
+    /// How long a connection may be idle; one that has answered a poll ends before its session does for want of another.
+    pub(crate) fn idle_time(&self, polled: bool) -> Duration {
+        if polled { self.keep_alive_timeout.min(self.ping_timeout * 9 / 10) } else { self.keep_alive_timeout }
+    }
+
     pub(crate) fn told_ping_interval(&self) -> Duration {
         LONGEST_PING.min(self.ping_interval.saturating_add(self.ping_grace))
     }

@@ -274,6 +274,11 @@ impl Queue {
         self.push_early(Item::Ping);
     }
 
+    /// Whether a ping waits that has not begun to go out.
+    pub(crate) fn has_ping(&self) -> bool {
+        self.items.iter().take(2).any(|item| matches!(item, Item::Ping))
+    }
+
     /// Adds the answer to a ping, as [`Queue::push_ping`]. A client that pings and never reads does not make the queue
     /// grow: once that is half full, one answer is there for all.
     pub(crate) fn push_pong(&mut self, limits: &SendQueue) {

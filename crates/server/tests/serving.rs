@@ -15,7 +15,7 @@ use support::{PATIENCE, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use wirebird::{Limit, PeerAddr, Server, Socket};
+use wirebird::{Limit, PeerAddr, Server, Socket, TrustedProxies};
 
 /// Sends a request on a connection of its own; returns the head and the body.
 async fn request(addr: SocketAddr, line: &str, body: &str) -> (String, String) {
@@ -226,6 +226,42 @@ async fn connections_outlive_sessions() {
         let still = tokio::time::timeout(short * 4, stream.read(&mut [0; 1])).await;
         assert!(still.is_err(), "it was closed");
         assert!(ask(&mut stream, "GET", "transport=polling", "").await.starts_with("0{"));
+        io.close_within(Duration::ZERO).await;
+    }
+}
+
+/// F-PRO-07, F-INT-06, F-SEC-01: whoever is there polls again at once. A connection on which nobody does ends, so that clients that
+/// vanished leave none behind; that of a proxy stays, for its other clients.
+#[tokio::test]
+async fn a_connection_ends_when_no_poll_follows_the_last() {
+    let short = Duration::from_millis(300);
+    for (through, proxy) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut options = Server::builder().ping_interval(short).ping_timeout(short);
+        if proxy {
+            options = options.trusted_proxies(TrustedProxies::networks(["127.0.0.1"]).unwrap());
+        }
+        let io = options.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn({
+            let io = io.clone();
+            async move {
+                let app = Router::new().layer(io.layer());
+                if through { io.serve_app(listener, app).await } else { io.serve_listener(listener).await }
+            }
+        });
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let opened = ask(&mut stream, "GET", "transport=polling", "").await;
+        let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+        let query = format!("transport=polling&sid={}", open["sid"].as_str().unwrap());
+        assert_eq!(ask(&mut stream, "GET", &query, "").await, "2");
+        if proxy {
+            let still = tokio::time::timeout(short * 4, stream.read(&mut [0; 1])).await;
+            assert!(still.is_err(), "it was closed");
+        } else {
+            assert_eq!(rest(&mut stream).await, "");
+            assert_eq!(io.metrics().limit(Limit::IdleTime), 1);
+        }
         io.close_within(Duration::ZERO).await;
     }
 }

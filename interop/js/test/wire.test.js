@@ -213,8 +213,12 @@ describe("wire", () => {
 
   check("a second poll at the same time is refused, and the session ends (hazard 5)", async (_, bystander) => {
     const poller = await Poller.joined();
-    const statuses = await Promise.all([poller.get(), poller.get()].map(async (response) => (await response).status));
-    assert.ok(statuses.includes(400), `${statuses}`);
+    // A ping that waits already answers the first at once.
+    for (let tries = 0, refused = false; !refused; tries++) {
+      const statuses = await Promise.all([poller.get(), poller.get()].map(async (response) => (await response).status));
+      refused = statuses.includes(400);
+      assert.ok(refused || tries < 3, `${statuses}`);
+    }
     await poller.closed();
     assert.equal(await serverReason(bystander, poller.id), "transport error");
   });
@@ -262,8 +266,12 @@ describe("wire", () => {
     socket.send("2probe");
     await socket.frame((frame) => frame === "3probe", "3probe");
     // Pings and the like may come first; what matters is that no poll stays open.
-    assert.match(await (await held).text(), /(^|\x1e)6$/);
-    assert.match(await (await poller.get()).text(), /(^|\x1e)6$/);
+    const released = async (poll) => {
+      const text = await (await poll).text();
+      if (!/(^|\x1e)6$/.test(text)) await released(poller.get());
+    };
+    await released(held);
+    await released(poller.get());
     await poller.post('421["seq",1]');
     socket.send("5");
     socket.send('422["seq",2]');

@@ -63,7 +63,7 @@ fn server() -> std::io::Result<Server> {
         .upgrade_timeout(millis("--upgrade-timeout", 10_000))
         .connect_timeout(millis("--connect-timeout", 45_000))
         .close_timeout(millis("--close-timeout", 30_000))
-        .write_timeout(millis("--write-timeout", 20_000))
+        .write_timeout(millis("--write-timeout", 30_000))
         .send_queue(queue)
         .state::<Journal>(Arc::new(journal));
     if let Some(bytes) = number("--max-payload") {

@@ -18,7 +18,7 @@ use crate::admission::Admission;
 use crate::engine::Engine;
 use crate::handshake::{PeerAddr, Secure};
 use crate::limit::Limit;
-use crate::stream::for_requests;
+use crate::stream::{for_requests, for_websocket, is_prepared};
 
 /// Connections that may wait to be accepted; the system cuts it down to its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -59,6 +59,8 @@ where
     let begin = Arc::new(begin);
     accept(listener, &engine, shutdown, |stream, mut known| {
         let (served, begin) = (served.clone(), begin.clone());
+        // Nobody can say so any more once there is a WebSocket in it.
+        for_websocket(&SockRef::from(&stream), served.engine().config());
         tokio::spawn(async move {
             known.insert(Secure);
             // Boxed: the connection does not need its room afterwards.
@@ -105,8 +107,10 @@ async fn accept(
                         continue;
                     }
                 };
-                if !cfg!(target_os = "linux") {
-                    for_requests(&SockRef::from(&stream), engine.config());
+                let socket = SockRef::from(&stream);
+                // It is older than the call of this function, or the system does not hand options on.
+                if !is_prepared(&socket) {
+                    for_requests(&socket, engine.config());
                 }
                 let mut known = Listener::known(&stream, peer);
                 if let Some(permit) = permit {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::body::LINGER;
 use super::compress::Encoding;
 use super::head::{self, Head, MAX_HEAD, Scan};
+use super::serve::is_proxy;
 use super::{Reply, Step, begin, find_peer, is_endpoint, refuse, refused_by};
 use crate::admission::Permit;
 use crate::cors::CorsHeaders;
@@ -49,8 +50,15 @@ pub(super) async fn run<S>(engine: &Engine, stream: S, known: &Extensions, usual
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let mut connection =
-        Connection { stream, input: Vec::new(), patience: Patience::new(), served: false, usual };
+    let mut connection = Connection {
+        stream,
+        input: Vec::new(),
+        patience: Patience::new(),
+        served: false,
+        usual,
+        is_proxy: is_proxy(engine.config(), known),
+        polled: false,
+    };
     let websocket = match connection.run(engine, known).await {
         Ok(websocket) => websocket,
         Err(error) => {
@@ -74,6 +82,10 @@ struct Connection<S> {
     served: bool,
     /// Requests to the engine are answered here.
     usual: bool,
+    /// Whether the connection is that of many clients.
+    is_proxy: bool,
+    /// The last answer was that to a poll.
+    polled: bool,
 }
 
 /// A request to the engine, taken out of what was read.
@@ -146,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     async fn request(&mut self, engine: &Engine) -> io::Result<Option<Incoming>> {
         let config = engine.config();
         let mut idle = self.served && self.input.is_empty();
-        let time = if idle { config.keep_alive_timeout } else { config.header_timeout };
+        let polled = mem::take(&mut self.polled) && !self.is_proxy;
+        let time = if idle { config.idle_time(polled) } else { config.header_timeout };
         self.patience.begin(Instant::now() + time);
         self.served = true;
         // What came in small pieces is not looked at again for each of them.
@@ -205,6 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         if let Err(error) = &written {
             poll.undelivered(error.kind());
         }
+        self.polled = true;
         written
     }
 
@@ -535,6 +549,9 @@ mod tests {
         tokio::time::sleep(HEADER_TIMEOUT * 2).await;
         session.close(CloseReason::ForcedClose);
         assert!(client.receive().await.ends_with("\r\n\r\n1"));
+        // Another poll follows at once, if the client is there.
+        client.send(&request("GET", &session, "\r\n")).await;
+        assert!(client.receive().await.starts_with("HTTP/1.1 400 "));
         let second = Duration::from_secs(1);
         tokio::time::sleep(KEEP_ALIVE_TIMEOUT - second).await;
         client.send("GET ").await;

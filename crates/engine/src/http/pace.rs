@@ -3,9 +3,11 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -20,8 +22,8 @@ use crate::limit::Limit;
 /// What a connection is at.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// Waits for a request since then.
-    Idle(Instant),
+    /// Waits for a request since then, for so long at most.
+    Idle(Instant, Duration),
     /// The head of a request has begun then.
     Head(Instant),
     /// A request is being answered, or the connection has become something else: that has times of its own.
@@ -39,6 +41,8 @@ struct State {
     stage: Stage,
     /// What has been read of the head.
     read: usize,
+    /// The request is a client's poll.
+    polled: bool,
     /// Who reads, to be told when there is a deadline.
     reader: Option<Waker>,
 }
@@ -61,7 +65,7 @@ struct Last {
 impl Pace {
     /// Of a connection of which something has been read.
     pub(super) fn new(engine: &Engine) -> Self {
-        let state = State { stage: Stage::Head(Instant::now()), read: 0, reader: None };
+        let state = State { stage: Stage::Head(Instant::now()), read: 0, polled: false, reader: None };
         Self { engine: engine.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -81,10 +85,16 @@ impl Pace {
         matches!(self.state.lock().stage, Stage::Head(_))
     }
 
+    /// The request was a poll, of a client that has the connection for itself.
+    pub(super) fn polled(&self) {
+        self.state.lock().polled = true;
+    }
+
     fn pause(&self) {
         let reader = {
             let mut state = self.state.lock();
-            state.stage = Stage::Idle(Instant::now());
+            let time = self.engine.config().idle_time(mem::take(&mut state.polled));
+            state.stage = Stage::Idle(Instant::now(), time);
             state.read = 0;
             state.reader.take()
         };
@@ -106,7 +116,7 @@ impl Pace {
 
     fn has_read(&self, bytes: usize) {
         let mut state = self.state.lock();
-        if let Stage::Idle(_) = state.stage {
+        if let Stage::Idle(..) = state.stage {
             state.stage = Stage::Head(Instant::now());
         }
         state.read += bytes;
@@ -115,11 +125,9 @@ impl Pace {
     /// A client that is still taking the last answer, which hyper holds as a whole, has not been idle.
     fn is_sending(&self) -> bool {
         let mut state = self.state.lock();
-        let idle = matches!(state.stage, Stage::Idle(_));
-        if idle {
-            state.stage = Stage::Idle(Instant::now());
-        }
-        idle
+        let Stage::Idle(since, _) = &mut state.stage else { return false };
+        *since = Instant::now();
+        true
     }
 
     /// Until when a read may wait, and what limit that is. If there is none, `reader` is woken when there is one.
@@ -127,7 +135,7 @@ impl Pace {
         let config = self.engine.config();
         let mut state = self.state.lock();
         match state.stage {
-            Stage::Idle(since) => Some((since + config.keep_alive_timeout, Limit::IdleTime)),
+            Stage::Idle(since, time) => Some((since + time, Limit::IdleTime)),
             Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
             Stage::Busy => {
                 state.reader = Some(reader.clone());

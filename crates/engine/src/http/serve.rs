@@ -25,6 +25,7 @@ use super::pace::{Pace, Paced};
 use super::rewind::Rewind;
 use super::timed::Timed;
 use crate::admission::Permit;
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::handshake::{LocalAddr, PeerAddr};
 use crate::http::{Step, begin, is_endpoint, tell_refused};
@@ -33,6 +34,12 @@ use crate::stream::WebSocket;
 
 /// hyper takes heads of so many bytes in any case.
 const LEAST_HEAD: usize = 8 << 10;
+
+/// Whether the connection of requests with these extensions is that of a proxy, which has one for many clients.
+pub(super) fn is_proxy(config: &Config, known: &Extensions) -> bool {
+    let peer = known.get::<PeerAddr>().map(|peer| peer.0);
+    config.trusted_proxies.trusts(peer)
+}
 
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.
 pub async fn handle<B>(engine: &Engine, mut request: Request<B>) -> Response<Full<Bytes>>
@@ -91,13 +98,18 @@ where
     engine.attach_runtime();
     let (mut parts, body) = request.into_parts();
     let permit = parts.extensions.remove::<Permit>();
+    let pace = parts.extensions.remove::<Pace>();
     let mut websocket = None;
     let response = match begin(engine, &mut parts).await {
         Step::Respond(response) => {
             body::pass_over(&parts.headers, Box::pin(body));
             response
         }
-        Step::Poll(poll, reply) => reply.poll(poll.await),
+        Step::Poll(poll, reply) => {
+            let response = reply.poll(poll.await);
+            pace.iter().for_each(Pace::polled);
+            response
+        }
         Step::Post(mut post, reply) => {
             let mut body = Box::pin(body);
             let response = match body::read(engine, &post, body.as_mut()).await {
@@ -316,9 +328,13 @@ impl Listener {
         let pace = Pace::new(&engine);
         let paced = pace.stream(stream);
         let answers = pace.clone();
+        let is_proxy = is_proxy(engine.config(), &known);
         let service = service_fn(move |mut request: Request<Incoming>| {
             answers.begin();
             request.extensions_mut().extend(known.clone());
+            if !is_proxy {
+                request.extensions_mut().insert(answers.clone());
+            }
             let (this, pace) = (self.clone(), answers.clone());
             async move {
                 let response = this.answer(request).await;

@@ -87,7 +87,7 @@ impl Session {
         }
         // Whoever is not read from is asked again: clients take a server without pings for dead, and a ping that cannot be
         // delivered shows that nobody is there.
-        let again = core.heartbeat.excused && core.queue.is_empty() && !core.probed() && !self.is_v3();
+        let again = core.heartbeat.excused && !core.queue.has_ping() && !core.probed() && !self.is_v3();
         let mut after = After::Nothing;
         if again || !core.heartbeat.awaiting_pong {
             core.heartbeat.awaiting_pong = true;

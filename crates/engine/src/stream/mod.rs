@@ -22,7 +22,7 @@ use crate::session::Session;
 pub(crate) use connection::GOODBYE;
 use connection::{Connection, Role};
 use io::{AnyStream, TcpSplit};
-pub(crate) use options::for_requests;
+pub(crate) use options::{for_requests, for_websocket, is_prepared};
 use socket2::SockRef;
 
 /// A WebSocket whose handshake has been accepted and which now needs its connection.
@@ -84,7 +84,7 @@ impl WebSocket {
     ///
     /// Packets are written from the thread that sends them when nothing waits before them.
     pub fn run_tcp(self, stream: TcpStream, leftover: Bytes) -> impl Future<Output = ()> + Send + 'static {
-        options::for_websocket(&SockRef::from(&stream), self.engine.config());
+        for_websocket(&SockRef::from(&stream), self.engine.config());
         let (io, link) = TcpSplit::new(stream);
         connection::run(self.start(io, link, leftover))
     }

@@ -6,33 +6,57 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::Config;
 
+/// How often a silent peer is asked before the connection ends: an outage in between costs nothing.
+const QUESTIONS: u32 = 10;
 /// The kernel counts in seconds, and takes no more than so many.
 const SECOND: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(32_767);
 
-/// For connections with requests of HTTP. A peer that is gone has as long as a pong may take, or what is written if that is
-/// more, whether the connection is silent or has something to deliver: a silent peer is asked twice in that time. Linux hands
-/// these options from a listener on to what that accepts.
+/// For connections with requests of HTTP. A peer that is gone has as long as its session: ping interval and timeout, and what
+/// is being delivered to it at least `write_timeout`. Linux hands these options from a listener on to what that accepts.
 pub(crate) fn for_requests(socket: &SockRef<'_>, config: &Config) {
-    let time = Duration::from_secs(config.ping_timeout.max(config.write_timeout).as_secs()).max(SECOND);
-    let keepalive = TcpKeepalive::new()
-        .with_time((time / 2).clamp(SECOND, MOST))
-        .with_interval((time / 4).clamp(SECOND, MOST));
-    let _ = socket.set_tcp_keepalive(&keepalive);
+    let apart = Duration::from_secs((config.ping_timeout / QUESTIONS).as_secs()).clamp(SECOND, MOST);
+    let first = silence(config).saturating_sub(apart * QUESTIONS).clamp(SECOND, MOST);
+    let _ = socket.set_tcp_keepalive(&keepalive(first, apart));
     let _ = socket.set_tcp_nodelay(true);
-    give_up_after(socket, time);
+    give_up_after(socket, silence(config).max(config.write_timeout));
 }
 
-/// For a connection with a WebSocket, whose life its heartbeat and `write_timeout` decide: the kernel's time is longer than
-/// theirs, so that they say why it ends, and it asks nothing by itself.
+/// Whether [`for_requests`] has been called for this socket, or for the listener that has handed its options on.
+pub(crate) fn is_prepared(socket: &SockRef<'_>) -> bool {
+    socket.tcp_nodelay().unwrap_or(false)
+}
+
+/// For a connection that may carry a WebSocket: what is too slow to be taken is ended by `write_timeout`, which says so, before the
+/// kernel ends it.
 pub(crate) fn for_websocket(socket: &SockRef<'_>, config: &Config) {
-    let _ = socket.set_keepalive(false);
     let _ = socket.set_tcp_nodelay(true);
-    give_up_after(socket, (config.write_timeout * 2).max(config.ping_interval + config.ping_timeout));
+    give_up_after(socket, silence(config).max(config.write_timeout * 2));
+}
+
+/// How long a client may be silent: a whole number of seconds.
+fn silence(config: &Config) -> Duration {
+    Duration::from_secs((config.ping_interval + config.ping_timeout).as_secs()).max(SECOND)
+}
+
+fn keepalive(first: Duration, apart: Duration) -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(first);
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "windows",
+        target_vendor = "apple"
+    ))]
+    let keepalive = keepalive.with_interval(apart).with_retries(QUESTIONS);
+    let _ = apart;
+    keepalive
 }
 
 /// What the peer does not take is kept for so long, also after the connection has been closed.
 fn give_up_after(socket: &SockRef<'_>, time: Duration) {
+    let time = time.min(Duration::from_millis(i32::MAX as u64));
     #[cfg(any(target_os = "android", target_os = "linux"))]
     let _ = socket.set_tcp_user_timeout(Some(time));
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
@@ -45,36 +69,42 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel gives a silent peer: until it is asked first, between two questions, and in all.
-    async fn times(ping_timeout: u64, write_timeout: u64) -> (u64, u64, u64) {
+    /// What the kernel gives a peer, in seconds: a silent one until it is asked first, and between two questions; one that takes
+    /// nothing, while it makes requests and while it has a WebSocket.
+    async fn times(interval: u64, timeout: u64, write_timeout: u64) -> [u64; 4] {
         let config = Config {
-            ping_timeout: Duration::from_millis(ping_timeout),
+            ping_interval: Duration::from_millis(interval),
+            ping_timeout: Duration::from_millis(timeout),
             write_timeout: Duration::from_millis(write_timeout),
             ..Config::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _early = TcpStream::connect(address).await.unwrap();
         for_requests(&SockRef::from(&listener), &config);
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (early, _) = listener.accept().await.unwrap();
+        assert!(!is_prepared(&SockRef::from(&early)), "it was there before");
         let (accepted, _) = listener.accept().await.unwrap();
         let accepted = SockRef::from(&accepted);
-        assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
-        let (first, apart) =
-            (accepted.tcp_keepalive_time().unwrap(), accepted.tcp_keepalive_interval().unwrap());
-        let end = accepted.tcp_user_timeout().unwrap().unwrap();
+        assert!(is_prepared(&accepted) && accepted.keepalive().unwrap());
+        let asked = accepted.tcp_keepalive_time().unwrap();
+        let apart = accepted.tcp_keepalive_interval().unwrap();
+        let taken = accepted.tcp_user_timeout().unwrap().unwrap();
         for_websocket(&accepted, &config);
-        assert!(!accepted.keepalive().unwrap());
-        let later = accepted.tcp_user_timeout().unwrap().unwrap();
-        assert_eq!(later, (config.ping_interval + config.ping_timeout).max(2 * config.write_timeout));
-        (first.as_secs(), apart.as_secs(), end.as_secs())
+        let websocket = accepted.tcp_user_timeout().unwrap().unwrap();
+        [asked, apart, taken, websocket].map(|time| time.as_secs())
     }
 
+    /// F-SEC-01: without a word of its peer a connection ends within interval and timeout, after ten questions if there is time.
     #[tokio::test]
-    async fn the_kernel_ends_what_is_accepted_when_its_peer_is_gone() {
-        assert_eq!(times(20_000, 20_000).await, (10, 5, 20));
-        assert_eq!(times(20_900, 100).await, (10, 5, 20));
-        assert_eq!(times(2_000, 2_000).await, (1, 1, 2));
-        assert_eq!(times(2_000, 60_000).await, (30, 15, 60));
-        assert_eq!(times(50, 50).await, (1, 1, 1));
-        assert_eq!(times(1_000_000_000, 50).await, (32_767, 32_767, 1_000_000));
+    async fn the_kernel_ends_connections_whose_peer_is_gone() {
+        assert_eq!(times(25_000, 20_000, 30_000).await, [25, 2, 45, 60]);
+        assert_eq!(times(25_500, 20_400, 100).await, [25, 2, 45, 45]);
+        assert_eq!(times(1_000, 2_000, 2_000).await, [1, 1, 3, 4]);
+        assert_eq!(times(50, 50, 50).await, [1, 1, 1, 1]);
+        assert_eq!(times(25_000, 20_000, 60_000).await, [25, 2, 60, 120]);
+        let longest = 32_767;
+        assert_eq!(times(86_400_000_000, 86_400_000_000, 50).await, [longest, longest, 2_147_483, 2_147_483]);
     }
 }

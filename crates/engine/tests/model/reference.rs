@@ -587,7 +587,8 @@ impl Model {
             }
             self.excused = true;
         }
-        if !self.awaiting_pong || self.queue.is_empty() && !self.probed() {
+        let asked = self.queue.iter().take(2).any(|packet| packet.text == "2");
+        if !self.awaiting_pong || !asked && !self.probed() {
             self.awaiting_pong = true;
             // It overtakes what waits, but for the packet that opens the session.
             let at = usize::from(self.queue.front().is_some_and(|first| first.text == "open"));

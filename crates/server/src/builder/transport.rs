@@ -69,7 +69,7 @@ impl Builder {
     /// ([`DisconnectReason::SlowConsumer`](crate::DisconnectReason::SlowConsumer)), however little that is: over a
     /// WebSocket the peer reads nothing, on polling no poll comes. Also how long the answer to an HTTP request may be
     /// blocked, with
-    /// [`Server::serve`](crate::Server::serve) and its kin. Default 20 s; it may be a quarter more.
+    /// [`Server::serve`](crate::Server::serve) and its kin. Default 30 s; it may be a quarter more.
     ///
     /// ```
     /// # use std::time::Duration;

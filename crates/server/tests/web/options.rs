@@ -167,8 +167,8 @@ async fn opt_11_ping_timeout() {
 /// F-PRO-12: how long nothing may be taken of what waits; the server knows the reason by a name of its own.
 #[tokio::test(start_paused = true)]
 async fn write_timeout() {
-    assert_eq!(config(|b| b).write_timeout, 20 * SECOND);
-    for seconds in [2, 20] {
+    assert_eq!(config(|b| b).write_timeout, 30 * SECOND);
+    for seconds in [2, 30] {
         let (builder, log) = logged();
         let io = watched(builder.write_timeout(seconds * SECOND).ping_interval(600 * SECOND));
         let client = Client::open(&io);
