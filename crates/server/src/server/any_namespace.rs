@@ -9,6 +9,10 @@ use crate::handler::{ConnectHandler, DisconnectHandler, EventHandler};
 use crate::named::NamedHandler;
 
 /// Handlers for all namespaces that have none of their own for the same purpose.
+///
+/// `on`, `fallback`, `on_connect` and the others stand in: where a namespace has a handler of its own, those here do not
+/// run. Not so [`before_connect`](Self::before_connect): its checks run for every namespace, also before connect handlers
+/// of its own. So credentials are checked there.
 #[derive(Clone)]
 pub struct AnyNamespace {
     pub(super) core: Arc<Core>,
@@ -22,7 +26,8 @@ impl AnyNamespace {
         self
     }
 
-    /// As [`Namespace::on_connect`](crate::Namespace::on_connect).
+    /// As [`Namespace::on_connect`](crate::Namespace::on_connect), for namespaces that have no connect handler of their
+    /// own: no place for checks that must hold everywhere, which [`before_connect`](Self::before_connect) is.
     pub fn on_connect<M>(&self, handler: impl ConnectHandler<M>) -> &Self {
         self.core.any_namespace.set_connect(handler);
         self
@@ -40,7 +45,7 @@ impl AnyNamespace {
         self
     }
 
-    /// As [`Namespace::on`](crate::Namespace::on).
+    /// As [`Namespace::on`](crate::Namespace::on), for namespaces that have neither a handler of this event nor a fallback.
     ///
     /// # Panics
     /// When `event` is a reserved name.
@@ -79,7 +84,8 @@ impl AnyNamespace {
         self.core.any_namespace.remove_fallback()
     }
 
-    /// As [`Namespace::fallback`](crate::Namespace::fallback).
+    /// As [`Namespace::fallback`](crate::Namespace::fallback), for namespaces that have neither a handler of the event nor a
+    /// fallback.
     pub fn fallback<M>(&self, handler: impl EventHandler<M>) -> &Self {
         self.core.any_namespace.set_fallback(handler);
         self

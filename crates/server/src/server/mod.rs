@@ -129,8 +129,8 @@ impl Server {
         DynamicNamespace::of_matching(self.root.core.clone(), Arc::new(check))
     }
 
-    /// Handlers for all namespaces that have none of their own. They do not open namespaces to clients:
-    /// [`Builder::namespaces`] does.
+    /// Handlers for all namespaces that have none of their own, and checks for every one
+    /// ([`AnyNamespace::before_connect`]). They do not open namespaces to clients: [`Builder::namespaces`] does.
     pub fn any_namespace(&self) -> AnyNamespace {
         AnyNamespace { core: self.root.core.clone() }
     }
