@@ -347,7 +347,7 @@ pub use wirebird_engine::{
     SendQueue, Slowness, TransportKind, Transports, TrustedProxies,
 };
 pub use wirebird_proto::socket_io::RawArgs;
-pub use wirebird_proto::value::{ArgsError, ArgsErrorCause, Date, EncodeError, Map, Value};
+pub use wirebird_proto::value::{ArgsError, ArgsErrorCause, BinaryInJson, Date, EncodeError, Map, Value};
 
 /// The handles of a server are safe to hold across a caught panic: nothing is left half changed behind their locks.
 mod unwind {

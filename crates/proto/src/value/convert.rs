@@ -1,5 +1,6 @@
-//! Conversions into [`Value`], and indexing.
+//! Conversions into [`Value`] and out of it, and indexing.
 
+use std::fmt;
 use std::ops::Index;
 
 use bytes::Bytes;
@@ -115,6 +116,42 @@ impl From<serde_json::Value> for Value {
     }
 }
 
+/// Fails if there is binary at any depth.
+impl TryFrom<Value> for serde_json::Value {
+    type Error = BinaryInJson;
+
+    fn try_from(value: Value) -> Result<Self, BinaryInJson> {
+        Ok(match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Number(value) => Self::Number(value),
+            Value::String(value) => Self::String(value),
+            Value::Binary(_) => return Err(BinaryInJson(())),
+            Value::Array(elements) => {
+                Self::Array(elements.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+            }
+            Value::Object(members) => Self::Object(
+                members
+                    .into_iter()
+                    .map(|(key, value)| Ok((key, value.try_into()?)))
+                    .collect::<Result<_, BinaryInJson>>()?,
+            ),
+        })
+    }
+}
+
+/// Why a [`Value`] is no `serde_json::Value`: there is binary in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BinaryInJson(());
+
+impl fmt::Display for BinaryInJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is binary in the value, which JSON does not have")
+    }
+}
+
+impl std::error::Error for BinaryInJson {}
+
 /// The member of that name; null when it is no object or has no such member.
 impl Index<&str> for Value {
     type Output = Self;
@@ -148,6 +185,16 @@ mod tests {
         assert_eq!(Value::from(vec![1, 2])[1], 2.into());
         let json = serde_json::json!({ "a": [null, true, 1, "x", {}] });
         let value = Value::from(json.clone());
-        assert_eq!(serde_json::to_value(value).unwrap(), json);
+        assert_eq!(serde_json::to_value(&value).unwrap(), json);
+        assert_eq!(serde_json::Value::try_from(value), Ok(json));
+    }
+
+    /// F-ARG-05: JSON has no binary: a value that holds some does not silently become something else.
+    #[test]
+    fn binary_does_not_become_json() {
+        let mut members = Map::new();
+        members.insert("k", vec![Value::Null, Bytes::from_static(b"x").into()]);
+        let error = serde_json::Value::try_from(Value::from(members)).unwrap_err();
+        assert!(error.to_string().contains("binary"));
     }
 }

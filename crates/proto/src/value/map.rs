@@ -8,8 +8,8 @@ use super::Value;
 /// The members of an object, in the order in which they were written.
 ///
 /// A name occurs once. Objects are small as a rule, therefore looking a member up goes through them one by
-/// one.
-#[derive(Clone, Debug, Default)]
+/// one. `Display` and `Debug` write it as [`Value`] does.
+#[derive(Clone, Default)]
 pub struct Map {
     members: Vec<(String, Value)>,
 }

@@ -20,6 +20,7 @@ mod args;
 mod convert;
 mod date;
 mod de;
+mod display;
 mod finite;
 mod handoff;
 mod map;
@@ -28,6 +29,7 @@ mod ser;
 pub use args::{
     ArgsError, ArgsErrorCause, decode_all, decode_args, decode_args_counted, decode_value, without_data,
 };
+pub use convert::BinaryInJson;
 pub use date::{Date, ParseDateError};
 pub use map::Map;
 #[cfg(feature = "msgpack")]
@@ -41,7 +43,10 @@ use serde_json::Number;
 ///
 /// Numbers are what they are in `serde_json`: integers that fit 64 bits, signed or not, and floating point
 /// for all others.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// `Display` and `Debug` write it as compact JSON, with a text such as `"<5 bytes>"` in the place of binary. A
+/// `serde_json::Value` is made of it with `TryFrom`, if there is no binary in it.
+#[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
     /// `null`.
