@@ -265,3 +265,26 @@ async fn a_connection_ends_when_no_poll_follows_the_last() {
         io.close_within(Duration::ZERO).await;
     }
 }
+
+/// F-SEC-01: a client that takes an answer slowly and steadily is not one that takes nothing.
+#[tokio::test]
+async fn slow_readers_get_all_of_an_answer() {
+    let io = Server::builder().write_timeout(Duration::from_secs(1)).build();
+    let whole = bytes::Bytes::from(vec![b'x'; 20_000_000]);
+    let length = whole.len();
+    let app = Router::new().route("/", get(async move || whole)).layer(io.layer());
+    let (addr, _) = serve(&io, app).await;
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut taken = 0;
+    let began = Instant::now();
+    let mut buffer = vec![0; 20_000];
+    // Steadily for as long as it takes to see, then all the rest.
+    while began.elapsed() < Duration::from_secs(6) {
+        taken += stream.read(&mut buffer).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let rest = rest(&mut stream).await.len();
+    assert!(taken + rest > length, "{taken} and {rest} bytes");
+    assert_eq!(io.metrics().limit(Limit::AnswerTime), 0);
+}

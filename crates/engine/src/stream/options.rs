@@ -11,6 +11,9 @@ const QUESTIONS: u32 = 10;
 /// The kernel counts in seconds, and takes no more than so many.
 const SECOND: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(32_767);
+/// Bytes that the kernel takes beyond what is on its way.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 128 << 10;
 
 /// For connections with requests of HTTP. A peer that is gone has as long as its session: ping interval and timeout, and what
 /// is being delivered to it at least `write_timeout`. Linux hands these options from a listener on to what that accepts.
@@ -20,6 +23,7 @@ pub(crate) fn for_requests(socket: &SockRef<'_>, config: &Config) {
     let _ = socket.set_tcp_keepalive(&keepalive(first, apart));
     let _ = socket.set_tcp_nodelay(true);
     give_up_after(socket, silence(config).max(config.write_timeout));
+    keep_little(socket);
 }
 
 /// Whether [`for_requests`] has been called for this socket, or for the listener that has handed its options on.
@@ -32,6 +36,7 @@ pub(crate) fn is_prepared(socket: &SockRef<'_>) -> bool {
 pub(crate) fn for_websocket(socket: &SockRef<'_>, config: &Config) {
     let _ = socket.set_tcp_nodelay(true);
     give_up_after(socket, silence(config).max(config.write_timeout * 2));
+    keep_little(socket);
 }
 
 /// How long a client may be silent: a whole number of seconds.
@@ -52,6 +57,15 @@ fn keepalive(first: Duration, apart: Duration) -> TcpKeepalive {
     let keepalive = keepalive.with_interval(apart).with_retries(QUESTIONS);
     let _ = apart;
     keepalive
+}
+
+/// The kernel takes little beyond what is on its way. With room for megabytes, a client that reads slowly would take nothing for
+/// long, as it looks to whoever writes, and what waits for it would not be counted.
+fn keep_little(socket: &SockRef<'_>) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = socket;
 }
 
 /// What the peer does not take is kept for so long, also after the connection has been closed.
@@ -88,6 +102,7 @@ mod tests {
         let (accepted, _) = listener.accept().await.unwrap();
         let accepted = SockRef::from(&accepted);
         assert!(is_prepared(&accepted) && accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
         let asked = accepted.tcp_keepalive_time().unwrap();
         let apart = accepted.tcp_keepalive_interval().unwrap();
         let taken = accepted.tcp_user_timeout().unwrap().unwrap();
