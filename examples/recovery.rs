@@ -24,7 +24,7 @@ async fn say(socket: Socket, Data(text): Data<String>) -> Result<(), EmitError> 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let recovery = Recovery { max_disconnection_duration: Duration::from_secs(60), ..Recovery::default() };
-    let io = Server::builder().connection_state_recovery(recovery).cors_allowed_origins(["*"]).build();
+    let io = Server::builder().connection_state_recovery(recovery).cors_allowed_origins("*").build();
     io.on_connect(connect);
     io.on("say", say);
     io.serve_listener(listen().await?).await

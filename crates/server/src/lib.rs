@@ -51,7 +51,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
-//!     let io = Server::builder().cors_allowed_origins(["https://example.com"]).build();
+//!     let io = Server::builder().cors_allowed_origins("https://example.com").build();
 //!     io.on_connect(connect);
 //!     io.on("join", async |socket: Socket, Data(room): Data<String>| socket.join(room));
 //!     io.on("chat", chat);
@@ -184,7 +184,7 @@ pub use ack::{AckFuture, AckResults, AckStream, BroadcastWithAck, EmitWithAck};
 pub use acks::{AckResult, AckSink};
 pub use adapter::{AckRequest, Adapter, Local, MemoryCluster, Operation, ReplyTo, Target};
 pub use blocking::{Blocking, blocking};
-pub use builder::Builder;
+pub use builder::{AllowedOrigins, Builder};
 pub use class::{HandlerSet, NamespaceHandlers};
 pub use dispatch::{
     AckSender, Completion, ConnectRequest, ConnectResponder, Dispatcher, IncomingEvent, Observer,

@@ -1,6 +1,7 @@
 //! Options of a server.
 
 mod limits;
+mod origins;
 mod transport;
 mod web;
 
@@ -19,6 +20,8 @@ use crate::options::{Accept, Concurrency, Options};
 use crate::parser::Parser;
 use crate::recovery::Recovery;
 use crate::server::Server;
+
+pub use origins::AllowedOrigins;
 
 /// Makes a [`Server`]. Every option has a default; where Node's server has one, it is the same.
 #[must_use = "a builder does nothing until `build` is called"]

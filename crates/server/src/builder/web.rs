@@ -11,7 +11,7 @@ use wirebird_engine::{
     Cookie, Cors, Decision, Gate, Handshake, OriginCheck, Origins, Refusal, TrustedProxies,
 };
 
-use super::Builder;
+use super::{AllowedOrigins, Builder};
 
 /// What is answered over HTTP: origins, cookies, headers, who is let in, files.
 impl Builder {
@@ -21,22 +21,29 @@ impl Builder {
         self
     }
 
-    /// The origins whose pages may connect, each as a browser sends it (`https://example.com`, with the port if it is
-    /// not the scheme's own), or `"*"` for any. An empty list switches the check and its headers off, for an outer
-    /// layer that does both. Default: only the server's own origin.
-    pub fn cors_allowed_origins<I>(mut self, origins: I) -> Self
+    /// The origins whose pages may connect, one or a list, each as a browser sends it (`https://example.com`, with the port
+    /// if it is not the scheme's own), or `"*"` for any. [`Origins::Disabled`], or an empty list, switches the check and
+    /// its headers off, for an outer layer that does both. Default: only the server's own origin.
+    ///
+    /// ```
+    /// use wirebird::{Origins, Server};
+    ///
+    /// Server::builder().cors_allowed_origins("https://example.com");
+    /// Server::builder().cors_allowed_origins(["https://example.com", "http://localhost:3000"]);
+    /// Server::builder().cors_allowed_origins("https://a.com,https://b.com".split(','));
+    /// Server::builder().cors_allowed_origins(Origins::Disabled);
+    /// ```
+    ///
+    /// What is neither does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// wirebird::Server::builder().cors_allowed_origins(5);
+    /// ```
+    pub fn cors_allowed_origins<O, Kind>(mut self, origins: O) -> Self
     where
-        I: IntoIterator,
-        I::Item: Into<String>,
+        O: AllowedOrigins<Kind>,
     {
-        let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
-        self.engine.cors.origins = if origins.is_empty() {
-            Origins::Disabled
-        } else if origins == ["*"] {
-            Origins::Any
-        } else {
-            Origins::List(origins)
-        };
+        self.engine.cors.origins = origins.into_origins();
         self
     }
 

@@ -1,6 +1,6 @@
 //! The options of a server: for each its default, what a value does, and what a value that cannot work gets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -335,6 +335,55 @@ fn opt_17_cors_allowed_origins() {
     let mut cors = Cors::default();
     cors.origins = Origins::List(vec!["a".into()]);
     refused("cors_allowed_origins", move |b| b.cors(cors.clone()));
+}
+
+/// F-OPT-17: one origin or a list of them, in any of the forms that lists have.
+#[test]
+fn opt_17_cors_allowed_origins_are_one_or_many() {
+    let origins = |b: Builder| format!("{:?}", b.build().engine().config().cors.origins);
+    let (a, b) = ("http://a", "http://b");
+    let string = a.to_owned();
+    let (one, many) = (r#"List(["http://a"])"#, r#"List(["http://a", "http://b"])"#);
+
+    assert_eq!(origins(Server::builder().cors_allowed_origins(a)), one);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(a.to_owned())), one);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(&string)), one);
+    assert_eq!(origins(Server::builder().cors_allowed_origins("*")), "Any");
+    for bad in ["", "example.com", "http://a,http://b", "https://*.a.com"] {
+        refused("cors_allowed_origins", move |b| b.cors_allowed_origins(bad));
+    }
+
+    let strings = vec![a.to_owned(), b.to_owned()];
+    assert_eq!(origins(Server::builder().cors_allowed_origins([a, b])), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(&[a, b])), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins([a, b].as_slice())), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(vec![a, b])), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(&vec![a, b])), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(&strings)), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(strings.as_slice())), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(strings.iter().map(|o| o.as_str()))), many);
+    assert_eq!(origins(Server::builder().cors_allowed_origins("http://a,http://b".split(','))), many);
+    assert_eq!(
+        origins(Server::builder().cors_allowed_origins(strings.iter().collect::<BTreeSet<_>>())),
+        many
+    );
+    assert_eq!(origins(Server::builder().cors_allowed_origins(Some(a))), one);
+    assert_eq!(origins(Server::builder().cors_allowed_origins(strings)), many);
+
+    for value in [Origins::Disabled, Origins::Same, Origins::Any] {
+        assert_eq!(origins(Server::builder().cors_allowed_origins(value.clone())), format!("{value:?}"));
+    }
+    assert_eq!(origins(Server::builder().cors_allowed_origins(Vec::<String>::new())), "Disabled");
+}
+
+/// F-OPT-17: code that is generic over lists of origins.
+#[test]
+fn opt_17_cors_allowed_origins_of_generic_code() {
+    fn allow<I: IntoIterator<Item = S>, S: Into<String>>(origins: I) -> Builder {
+        Server::builder().cors_allowed_origins(origins)
+    }
+    let origins = allow(["http://a"]).build().engine().config().cors.origins.clone();
+    assert_eq!(format!("{origins:?}"), r#"List(["http://a"])"#);
 }
 
 /// F-OPT-18: whether other origins' pages may send cookies.
