@@ -10,7 +10,7 @@ use wirebird_proto::socket_io::DecodeError;
 use wirebird_proto::value::{ArgsError, ArgsErrorCause, EncodeError, Value, encode_args, without_data};
 
 use crate::guard::clipped;
-use crate::layers::{NotInSession, RateLimited};
+use crate::layers::{NotInRequest, NotInSession, RateLimited};
 
 /// What went wrong in a handler. Any error turns into it by `?`, and it reaches the handler that
 /// [`Server::on_error`](crate::Server::on_error) registered.
@@ -79,6 +79,7 @@ impl Error {
             || self.is_bad_auth()
             || self.downcast_ref::<RateLimited>().is_some()
             || self.downcast_ref::<NotInSession>().is_some()
+            || self.downcast_ref::<NotInRequest>().is_some()
     }
 
     /// Where the error was made: where `?` turned another error into this one, or [`Error::msg`] was called. There is one

@@ -76,6 +76,7 @@ async fn child() {
     io.on("arguments", async |Data(_): Data<u8>| ());
     io.on("auth", async |Auth(_): Auth<u8>| ());
     io.on("session", (async || ()).layer(Require::<u8>::new()));
+    io.on("request", (async || ()).layer(Require::<u8>::of_request()));
     let client = Client::open(&io);
     client.join("/").await;
 
@@ -89,7 +90,7 @@ async fn child() {
         assert_eq!(text.contains("backtrace::") && text.contains("   0: "), on, "{text}");
     }
     // What clients can cause as they like makes no backtraces.
-    for event in ["arguments", "auth", "session"] {
+    for event in ["arguments", "auth", "session", "request"] {
         client.send(format!(r#"2["{event}","x"]"#));
         settle().await;
         let text = log.take();

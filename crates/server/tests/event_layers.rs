@@ -5,8 +5,9 @@ mod support;
 use std::time::Duration;
 
 use support::{Client, Log, logged, settle, watched};
-use wirebird::extract::{Data, EventContext, EventName, Session, State};
-use wirebird::layers::{Beyond, NotInSession, RateLimit, RateLimited, Require, Timing};
+use wirebird::extract::{Data, EventContext, EventName, Extension, Session, State};
+use wirebird::layers::{Beyond, NotInRequest, NotInSession, RateLimit, RateLimited, Require, Timing};
+use wirebird::testing::TestClient;
 use wirebird::{Accept, Error, EventHandlerExt, EventLayer, Next, Reply, Server, Socket};
 
 /// Logs what goes in and what comes out.
@@ -219,6 +220,38 @@ async fn what_is_required_must_be_in_the_session() {
     assert_eq!(stranger.next().await, "1");
     assert_eq!(log.wait(1).await, ["ServerDisconnect"]);
     assert!(client.take().is_empty() && stranger.take().is_empty());
+}
+
+/// F-EVT-17: `Require::of_request` lets only sockets pass whose request has a value from middleware; others are refused, or
+/// disconnected. A value in the session does not count.
+#[tokio::test]
+async fn what_is_required_may_have_to_be_in_the_request() {
+    let (builder, log) = logged();
+    let io = watched(builder);
+    let required = Require::<User>::of_request;
+    io.on("secret", (async |Extension(User(name)): Extension<User>| name).layer(required()));
+    io.on("quiet", (async || "fine").layer(required().or_disconnect()));
+    io.on_error(async |error: Error| {
+        let missing =
+            error.downcast_ref::<NotInRequest>().map(|missing| missing.type_name().ends_with("User"));
+        (
+            missing,
+            error.to_string().starts_with("the extensions of the socket's request have no value of type"),
+        )
+    });
+    let ann = TestClient::connect(&io).extension(User("ann")).await.unwrap();
+    assert_eq!(ann.emit_with_ack::<String>("secret", ()).await.unwrap(), "ann");
+    assert_eq!(ann.emit_with_ack::<String>("quiet", ()).await.unwrap(), "fine");
+    let stranger = TestClient::connect(&io).await.unwrap();
+    io.socket(stranger.id()).unwrap().session().insert(User("eve"));
+    assert_eq!(
+        stranger.emit_with_ack::<(Option<bool>, bool)>("secret", ()).await.unwrap(),
+        (Some(true), true)
+    );
+    stranger.emit("quiet", ()).unwrap();
+    stranger.disconnected().await.unwrap();
+    assert_eq!(log.wait(1).await, ["ServerDisconnect"]);
+    assert!(io.socket(ann.id()).is_some());
 }
 
 /// F-EVT-17: a bucket of so many events, filled evenly, for each socket and each limit apart.

@@ -20,5 +20,5 @@ mod require;
 mod timing;
 
 pub use rate_limit::{Beyond, RateLimit, RateLimited};
-pub use require::{NotInSession, Require};
+pub use require::{NotInRequest, NotInSession, Require};
 pub use timing::Timing;

@@ -8,17 +8,37 @@ use crate::extract::EventContext;
 use crate::guard::clipped;
 use crate::reply::Reply;
 
-/// Lets an event pass only if the socket's [session](crate::Socket::session) has a `T`, which a connect handler or a login
-/// put there. Otherwise the event fails with [`NotInSession`], or the socket is disconnected.
+/// Lets an event pass only if the socket has a `T`: in its [session](crate::Socket::session), where a connect handler or a
+/// login put it, or [in its request](Require::of_request), where middleware put it. Otherwise the event fails with
+/// [`NotInSession`] or [`NotInRequest`], or the socket is disconnected.
 pub struct Require<T> {
+    of_request: bool,
     disconnects: bool,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T> Require<T> {
-    /// Events of other sockets fail.
+    /// Looks into the session. Events of sockets that have no `T` there fail with [`NotInSession`].
     pub fn new() -> Self {
-        Self { disconnects: false, value: PhantomData }
+        Self { of_request: false, disconnects: false, value: PhantomData }
+    }
+
+    /// Looks into the extensions of the request that opened the connection, as [`Extension<T>`](crate::extract::Extension)
+    /// does. Events of sockets that have no `T` there fail with [`NotInRequest`].
+    ///
+    /// ```
+    /// use wirebird::extract::Extension;
+    /// use wirebird::layers::Require;
+    /// use wirebird::{EventHandlerExt, Server};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String); // middleware in front of the server finds out who it is
+    ///
+    /// let whoami = async |Extension(User(name)): Extension<User>| name;
+    /// Server::new().on("whoami", whoami.layer(Require::<User>::of_request().or_disconnect()));
+    /// ```
+    pub fn of_request() -> Self {
+        Self { of_request: true, ..Self::new() }
     }
 
     /// Disconnects sockets that have none. Their event is not acknowledged, and is no error.
@@ -31,11 +51,18 @@ impl<T> Require<T> {
 
 impl<T: Clone + Send + Sync + 'static> EventLayer for Require<T> {
     async fn call(&self, event: EventContext, next: Next) -> Result<Reply, Error> {
-        if event.socket().session().contains::<T>() {
+        let there = match self.of_request {
+            true => event.socket().handshake().extension::<T>().is_some(),
+            false => event.socket().session().contains::<T>(),
+        };
+        if there {
             return next.run(event).await;
         }
         if !self.disconnects {
-            return Err(NotInSession(type_name::<T>()).into());
+            return Err(match self.of_request {
+                true => NotInRequest(type_name::<T>()).into(),
+                false => NotInSession(type_name::<T>()).into(),
+            });
         }
         tracing::debug!(
             target: "wirebird::socketio",
@@ -55,11 +82,12 @@ impl<T> Default for Require<T> {
 
 impl<T> fmt::Debug for Require<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Require").field(&format_args!("{}", type_name::<T>())).finish()
+        let name = if self.of_request { "Require::of_request" } else { "Require" };
+        f.debug_tuple(name).field(&format_args!("{}", type_name::<T>())).finish()
     }
 }
 
-/// The error of [`Require`].
+/// The error of [`Require::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotInSession(&'static str);
 
@@ -77,3 +105,22 @@ impl fmt::Display for NotInSession {
 }
 
 impl std::error::Error for NotInSession {}
+
+/// The error of [`Require::of_request`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInRequest(&'static str);
+
+impl NotInRequest {
+    /// The type that the request's extensions have no value of.
+    pub fn type_name(&self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for NotInRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the extensions of the socket's request have no value of type {}", self.0)
+    }
+}
+
+impl std::error::Error for NotInRequest {}
