@@ -48,7 +48,18 @@ timeouts!(BroadcastWithAck);
 /// An event for one client whose acknowledgement is wanted: await it. Nothing is emitted before, unless
 /// [`start`](EmitWithAck::start) is called.
 ///
-/// `T` is what the client acknowledges: one argument, or a tuple for several, or `()` for any.
+/// `T` is what the client acknowledges:
+///
+/// | `T` | the client's arguments |
+/// |---|---|
+/// | `String`, a struct, a [`Value`](crate::Value) … | the first |
+/// | a tuple | as many as it has elements |
+/// | `Option<T>` | the first; `None` when there is none, or `null` |
+/// | `()` | none are looked at |
+/// | [`Args`](crate::extract::Args) | all there are, which may be none |
+///
+/// What the client sends beyond that is ignored. One that is missing or of another type is an [`AckError::Decode`], which
+/// says which.
 #[must_use = "the event is emitted when this is awaited, or by `start()`"]
 pub struct EmitWithAck<T> {
     socket: Arc<SocketInner>,
@@ -159,6 +170,8 @@ fn decode<T: DeserializeOwned>(result: AckResult) -> Result<T, AckError> {
 
 /// An event for many clients whose acknowledgements are wanted. Await it for all results at once, or take them one by
 /// one with [`BroadcastWithAck::stream`]. Nothing is emitted before.
+///
+/// `T` is what each client acknowledges, as for [`EmitWithAck`].
 #[must_use = "the event is emitted when this is awaited"]
 pub struct BroadcastWithAck<T> {
     operator: Operator,

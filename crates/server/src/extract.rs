@@ -31,10 +31,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use smol_str::SmolStr;
 use wirebird_proto::socket_io::RawArgs;
-use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted};
+use wirebird_proto::value::{ArgsError, Value, decode_all, decode_args_counted, deserialize_all};
 
 use crate::dispatch::{AckSender, IncomingEvent};
 use crate::error::{ArgumentError, Error};
@@ -322,9 +322,26 @@ impl<T: DeserializeOwned> FromContext<EventContext> for Data<T> {
     }
 }
 
-/// All arguments of an event, as values.
+/// All arguments of an event, as values; or of an acknowledgement, however many a client sends:
+///
+/// ```
+/// # async fn f(socket: wirebird::Socket) -> Result<(), wirebird::AckError> {
+/// use wirebird::extract::Args;
+///
+/// let Args(answer) = socket.emit_with_ack("anything to say?", ()).await?;
+/// println!("{} arguments", answer.len());
+/// # Ok(()) }
+/// ```
+///
+/// As a part of something else, of a tuple or a struct, it is one list of values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Args(pub Vec<Value>);
+
+impl<'de> Deserialize<'de> for Args {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_all(deserializer).map(Self)
+    }
+}
 
 impl FromContext<EventContext> for Args {
     fn from_context(context: &EventContext) -> Result<Self, Error> {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use support::{Client, Log, settle, until};
-use wirebird::extract::{Data, EventContext, State};
+use wirebird::extract::{Args, Data, EventContext, State};
 use wirebird::{
-    AckError, AckResult, AckSender, EmitError, Error, Overflow, RawArgs, SendQueue, Server, Socket,
+    AckError, AckResult, AckSender, EmitError, Error, Overflow, RawArgs, SendQueue, Server, Socket, Value,
 };
 
 async fn connected(io: &Server) -> (Client, Socket) {
@@ -158,6 +158,80 @@ async fn answers_of_clients_are_typed() {
     client.send(r#"61-6[{"_placeholder":true,"num":0},1e400]"#);
     client.send_binary(&[1]);
     assert_eq!(log.wait(1).await, [r#"{"_placeholder":true,"num":0},1e400 +1"#]);
+}
+
+/// F-ACK-10: all arguments of an answer, whether none, one or several, with binary; a type that asks for fewer ignores the
+/// others.
+#[tokio::test]
+async fn all_arguments_of_an_answer_can_be_taken() {
+    let io = Server::new();
+    let (client, socket) = connected(&io).await;
+    let number = |n: i64| Value::from(n);
+    for (id, (answer, expected)) in [
+        ("[]", vec![]),
+        ("[7]", vec![number(7)]),
+        ("[null]", vec![Value::Null]),
+        ("[[7,8]]", vec![Value::from(vec![7, 8])]),
+        (r#"[7,"x",null]"#, vec![number(7), "x".into(), Value::Null]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ack = socket.emit_with_ack::<Args>("ask", ()).start();
+        client.next().await;
+        client.send(format!("3{id}{answer}"));
+        assert_eq!(ack.await.unwrap(), Args(expected), "{answer}");
+    }
+
+    let ack = socket.emit_with_ack::<Args>("ask", ()).start();
+    client.next().await;
+    client.send(r#"62-5[7,{"_placeholder":true,"num":0},{"b":{"_placeholder":true,"num":1}}]"#);
+    client.send_binary(&[1]);
+    client.send_binary(&[2, 3]);
+    let Args(answer) = ack.await.unwrap();
+    assert_eq!(answer.len(), 3);
+    assert_eq!(answer[1].as_binary().unwrap()[..], [1]);
+    assert_eq!(answer[2]["b"].as_binary().unwrap()[..], [2, 3]);
+
+    let ack = socket.emit_with_ack::<(i64, String)>("ask", ()).start();
+    client.next().await;
+    client.send(r#"36[7,"x","ignored"]"#);
+    assert_eq!(ack.await.unwrap(), (7, "x".into()));
+    let ack = socket.emit_with_ack::<Args>("ask", ()).start();
+    client.next().await;
+    client.send("37[7,1e400]");
+    assert!(matches!(ack.await, Err(AckError::Decode(error)) if error.index == 1));
+}
+
+/// F-ACK-09, F-ACK-10: each answer of a broadcast has as many arguments as its client sent.
+#[tokio::test]
+async fn all_arguments_of_the_answers_of_many_can_be_taken() {
+    let io = Server::new();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(connected(&io).await);
+    }
+    let all = io.emit_with_ack::<Args>("ask", ()).into_future();
+    let (results, ()) = tokio::join!(all, async {
+        for (client, _) in &clients {
+            client.next().await;
+        }
+        clients[0].0.send("30[]");
+        clients[1].0.send("30[7]");
+        clients[2].0.send(r#"61-0[7,{"_placeholder":true,"num":0},"x"]"#);
+        clients[2].0.send_binary(&[1]);
+    });
+    let results: HashMap<_, _> =
+        results.unwrap().into_iter().map(|(id, answer)| (id, answer.unwrap().0)).collect();
+    assert_eq!(results[&clients[0].1.id()], []);
+    assert_eq!(results[&clients[1].1.id()], [Value::from(7)]);
+    let binary = Value::from(Bytes::from_static(&[1]));
+    assert_eq!(results[&clients[2].1.id()], [Value::from(7), binary, "x".into()]);
+
+    let mut stream = io.to(clients[0].1.id()).emit_with_ack::<Args>("ask", ()).stream().unwrap();
+    clients[0].0.next().await;
+    clients[0].0.send("31[1,2]");
+    assert_eq!(stream.next().await.unwrap().1.unwrap(), Args(vec![1.into(), 2.into()]));
 }
 
 /// F-ACK-07

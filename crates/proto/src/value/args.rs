@@ -8,15 +8,16 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Error;
 
-use super::Value;
 use super::de::ValueSeed;
+use super::{Value, all};
 use crate::socket_io::RawArgs;
 use crate::socket_io::escape::replace_lone_surrogates;
 
 /// Deserialises arguments.
 ///
 /// * A tuple takes them by position; there may be more of them. `()` takes any number. Everything else takes
-///   the first one: a `Vec`, an array, a struct (also a tuple struct).
+///   the first one: a `Vec`, an array, a struct (also a tuple struct). What is made by
+///   [`deserialize_all`](super::deserialize_all) takes all there are.
 /// * An `Option` that has no argument, or `null`, is `None`; as an element of a tuple, too.
 /// * A placeholder becomes the binary it stands for, when there are attachments. Otherwise it is an object
 ///   like any other. [`Bytes`] and other types that deserialise from bytes copy it; [`Value`] shares it.
@@ -290,6 +291,10 @@ impl<'de> Deserializer<'de> for Args<'de, '_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == all::ALL {
+            let len = self.args.len();
+            return visitor.visit_seq(Positional { args: self, next: 0, len });
+        }
         // Names with a dollar are private arrangements of a type with its deserialiser, such as raw JSON and
         // our own values.
         if name.starts_with('$') {

@@ -16,6 +16,7 @@
 //!
 //! Source: the Socket.IO protocol, revision 5, section "Packet encoding"; RFC 8259 for the text.
 
+mod all;
 mod args;
 mod convert;
 mod date;
@@ -26,6 +27,7 @@ mod handoff;
 mod map;
 mod ser;
 
+pub use all::deserialize_all;
 pub use args::{
     ArgsError, ArgsErrorCause, decode_all, decode_args, decode_args_counted, decode_value, without_data,
 };

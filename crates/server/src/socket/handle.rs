@@ -154,7 +154,7 @@ impl Socket {
     }
 
     /// Emits an event and awaits the client's acknowledgement, for 60 s unless
-    /// [`timeout`](EmitWithAck::timeout) says otherwise.
+    /// [`timeout`](EmitWithAck::timeout) says otherwise. [`EmitWithAck`] has the types that it can be taken as.
     ///
     /// ```no_run
     /// # async fn f(socket: wirebird::Socket) -> Result<(), wirebird::Error> {

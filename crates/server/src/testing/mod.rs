@@ -158,7 +158,8 @@ impl TestClient {
         self.emit("message", data)
     }
 
-    /// Emits an event and awaits what the server acknowledges: one value, a tuple of several, or `()` for any.
+    /// Emits an event and awaits what the server acknowledges: one value, a tuple of several, `()` for any, or
+    /// [`Args`](crate::extract::Args) for all.
     ///
     /// # Errors
     /// As [`TestClient::emit`]; when the acknowledgement does not come in time or is not a `T`, and when the connection

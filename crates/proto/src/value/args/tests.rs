@@ -75,6 +75,45 @@ fn what_is_taken_is_counted() {
     assert_eq!(taken::<Point>(duplicates), 1, "also when it is decoded a second time");
 }
 
+#[derive(Debug, PartialEq)]
+struct All(Vec<Value>);
+
+impl<'de> Deserialize<'de> for All {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::super::deserialize_all(deserializer).map(Self)
+    }
+}
+
+#[test]
+fn all_arguments_are_however_many_there_are() {
+    for json in ["", "1", "null", "[1,2]", "1,\"a\",[true,null],{\"x\":1}", r#""\ud800",2"#] {
+        let args = args(json);
+        let (All(values), taken) = decode_args_counted(&args).unwrap();
+        assert_eq!((&values, taken), (&decode_all(&args).unwrap(), args.len()), "{json}");
+    }
+    assert_eq!(decode::<Option<All>>(""), Ok(None));
+    assert_eq!(decode::<Newtype<All>>("1,2"), Ok(Newtype(All(vec![1.into(), 2.into()]))));
+    assert_eq!(decode::<All>("1,1e400"), Err((1, INVALID)));
+
+    let args =
+        binary_args(r#"1,{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]"#, &[b"a", b"b"]);
+    let All(values) = decode_args(&args).unwrap();
+    assert_eq!(values, decode_all(&args).unwrap());
+    assert_eq!(values[1].as_binary().unwrap().as_ptr(), args.attachments()[0].as_ptr(), "shared");
+}
+
+#[test]
+fn all_arguments_are_a_list_anywhere_else() {
+    let list = || All(vec![1.into(), 2.into()]);
+    assert_eq!(decode("0,[1,2],3"), Ok((0, list())));
+    assert_eq!(decode::<(i32, All)>("0,1"), Err((1, INVALID)));
+    assert_eq!(serde_json::from_str::<All>("[1,2]").unwrap(), list());
+    assert!(serde_json::from_str::<All>("1").is_err());
+    let args = binary_args(r#"0,[{"_placeholder":true,"num":0}]"#, &[b"a"]);
+    let (_, All(values)): (i32, All) = decode_args(&args).unwrap();
+    assert_eq!(values[0].as_binary().unwrap().as_ptr(), args.attachments()[0].as_ptr(), "shared");
+}
+
 #[test]
 fn tuples_are_positional() {
     assert_eq!(decode("1,\"a\",true"), Ok((1, "a".to_owned(), true)));
