@@ -38,11 +38,13 @@ pub trait EventHandler<M>: Send + Sync + 'static {
 }
 
 /// A handler of connections: an async function of up to eight [extractors](crate::extract) that returns `()`, `bool`
-/// (`false` refuses), or a `Result<(), E>` whose error refuses.
+/// (`false` refuses), or a `Result<(), E>` whose error refuses. There is no `Ok(false)`, so that the compiler knows what
+/// `Ok` would hold in a handler that only fails; [`ConnectError::rejected`] is the error that says the same.
 #[diagnostic::on_unimplemented(
     message = "this function cannot handle connections",
     note = "a connect handler is an async function or closure of extractors (`wirebird::extract`; `Data` is for events only)",
-    note = "it returns `()`, `bool` or `Result<(), E>`, where `E` is a `std::error::Error`, `wirebird::Error` or `ConnectError`"
+    note = "it returns `()`, `bool` or `Result<(), E>`, where `E` is a `std::error::Error`, `wirebird::Error` or `ConnectError`",
+    note = "in the place of `Ok(false)` stands `Err(ConnectError::rejected())`, in the place of `Ok(true)` `Ok(())`"
 )]
 pub trait ConnectHandler<M>: Send + Sync + 'static {
     #[doc(hidden)]

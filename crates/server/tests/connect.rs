@@ -90,14 +90,19 @@ async fn a_refusal_tells_message_and_data() {
     io.of("/binary").on_connect(async || {
         Err::<(), _>(ConnectError::new("nope").with_data(bytes::Bytes::from_static(b"x")))
     });
+    // What would be in `Ok` needs no word, since a handler has one kind of it.
+    io.of("/only").on_connect(async || Err(ConnectError::new("nope")));
     io.of("/false").on_connect(async || false);
+    io.of("/rejected").on_connect(async || Err(ConnectError::rejected()));
     let client = Client::open(&io);
     for (namespace, answer) in [
         ("/message", r#"4/message,{"message":"nope"}"#),
         ("/data", r#"4/data,{"message":"nope","data":{"c":[1]}}"#),
         ("/list", r#"4/list,{"message":"nope","data":[1,"b"]}"#),
         ("/binary", r#"4/binary,{"message":"nope"}"#),
+        ("/only", r#"4/only,{"message":"nope"}"#),
         ("/false", r#"4/false,{"message":"Connection rejected by server"}"#),
+        ("/rejected", r#"4/rejected,{"message":"Connection rejected by server"}"#),
     ] {
         client.send(support::connect(namespace));
         assert_eq!(client.next().await, answer);
