@@ -19,6 +19,7 @@ use wirebird_proto::engine_io::OpenPacket;
 
 use crate::admission::Admission;
 use crate::config::{Config, ConfigError};
+use crate::ended::Ended;
 use crate::handshake::Handshake;
 use crate::id::Id;
 use crate::limit::Limit;
@@ -83,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) timers: Arc<Timers>,
     sessions: DashMap<Id, Arc<Session>>,
+    ended: Ended,
     base: Instant,
     /// What [`Engine::tick`] was told last; only counts where no runtime drives the engine.
     ticked: AtomicU64,
@@ -113,6 +115,7 @@ impl Engine {
             handler,
             timers: Arc::default(),
             sessions: DashMap::new(),
+            ended: Ended::default(),
             base: clock(),
             ticked: AtomicU64::new(0),
             runtime: OnceLock::new(),
@@ -498,6 +501,11 @@ impl Shared {
         !self.sessions.is_empty()
     }
 
+    /// Whether a session of this id is here, or was until lately.
+    pub(crate) fn has_known(&self, id: &str) -> bool {
+        Id::new(id).is_some_and(|id| self.sessions.contains_key(&id) || self.ended.has(&id))
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
@@ -510,6 +518,7 @@ impl Shared {
     }
 
     pub(crate) fn forget(&self, id: Id, kind: TransportKind) {
+        self.ended.add(&id);
         let Some((_, session)) = self.sessions.remove(&id) else { return };
         self.counters.gone(kind);
         self.admission.leave(&self.config, session.handshake());

@@ -17,6 +17,7 @@ mod config;
 mod cookie;
 mod cors;
 mod deflate;
+mod ended;
 mod engine;
 mod gate;
 mod handshake;

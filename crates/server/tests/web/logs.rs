@@ -1,7 +1,7 @@
 //! What the operator reads of the HTTP side: every refusal says why, and nothing says a secret.
 
 use tracing::Level;
-use wirebird::engine::{Id, IdError, IdGenerator};
+use wirebird::engine::{CloseReason, Id, IdError, IdGenerator};
 use wirebird::extract::{Auth, Data};
 use wirebird::{Builder, ConnectError, Error, PeerAddr, Server, Socket, TransportKind};
 
@@ -185,6 +185,44 @@ async fn ends_of_sessions_are_explained() {
     let sid = open["sid"].as_str().unwrap();
     said("refused WebSocket data", sid);
     assert!(PAGE.contains("a client sent a message over the limit"));
+}
+
+/// F-LOG-02, F-SCL-01: clients whose session has just ended, by themselves or by the server, are no reason to warn of the
+/// balancer; sessions of another server are, once a minute.
+#[tokio::test]
+async fn only_sessions_from_elsewhere_are_warned_of() {
+    let (log, _guard) = Log::start();
+    let (here, elsewhere) =
+        (Provoked::new(Server::builder(), &log).await, Provoked::new(Server::builder(), &log).await);
+    let ask = async |method, sid: &str| {
+        let target = format!("{POLLING}&sid={sid}");
+        let response = here.site.request(method, &target, &[], "3").await;
+        assert_eq!(response.status, 400, "{response:?}");
+        let lines = log.take();
+        assert!(lines.iter().any(|line| line.field("cause") == Some("\"unknown-session\"")), "{lines:#?}");
+        let warned = lines.iter().filter(|line| line.level == Level::WARN);
+        warned.map(|line| line.message().to_owned()).collect::<Vec<_>>()
+    };
+    // The client closes, and sends what it was about to send.
+    let sid = here.open().await;
+    let closed = here.site.request("POST", &format!("{POLLING}&sid={sid}"), &[], "1").await;
+    assert_eq!(closed.status, 200);
+    for method in ["GET", "POST"] {
+        assert_eq!(ask(method, &sid).await, [""; 0], "{method}");
+    }
+    // The server closes: what the client sends before it knows is refused while the session is still there.
+    let sid = here.open().await;
+    here.io.engine().session(&sid).unwrap().close(CloseReason::ForcedServerClose);
+    assert!(here.io.engine().session(&sid).is_some());
+    assert_eq!(ask("POST", &sid).await, [""; 0]);
+    // Another server's.
+    let sid = elsewhere.open().await;
+    let warned = ask("GET", &sid).await;
+    assert!(
+        warned.len() == 1 && warned[0].contains("the balancer has to keep a client on one"),
+        "{warned:?}"
+    );
+    assert_eq!(ask("POST", &sid).await, [""; 0], "once a minute");
 }
 
 /// F-LOG-01, F-OPT-02, F-OPT-03, F-LOG-03, F-LOG-04, F-SEC-02: in a busy scenario, with everything logged, credentials, cookies and session
