@@ -59,8 +59,8 @@ pub struct Config {
     /// How long the body of a POST may take. Default 30 s.
     pub body_timeout: Duration,
     /// How long a connection of HTTP may be idle between two requests. Default 75 s: longer than proxies keep theirs. After
-    /// the answer to a poll it is a little less than `ping_timeout` if that is less, unless it was a trusted proxy that asked: a
-    /// client that is there polls again at once.
+    /// the answer to a poll it is a little less than `ping_timeout` if that is less: a client that is there polls again at once. That
+    /// does not hold for trusted proxies, nor for connections without an address, such as those of Unix sockets.
     pub keep_alive_timeout: Duration,
     /// The largest head of a request, in bytes. That of the one that opens a session is kept for the session's life. Default
     /// 16 KiB; a [`Listener`](crate::http::Listener) reads up to 8 KiB in any case.
@@ -267,12 +267,12 @@ impl Config {
         self.allow_upgrades && self.transports.websocket
     }
 
-    /// The time between pings that clients are told.
     /// How long a connection may be idle; one that has answered a poll ends before its session does for want of another.
     pub(crate) fn idle_time(&self, polled: bool) -> Duration {
         if polled { self.keep_alive_timeout.min(self.ping_timeout * 9 / 10) } else { self.keep_alive_timeout }
     }
 
+    /// The time between pings that clients are told.
     pub(crate) fn told_ping_interval(&self) -> Duration {
         LONGEST_PING.min(self.ping_interval.saturating_add(self.ping_grace))
     }

@@ -475,7 +475,6 @@ impl Shared {
         }
     }
 
-    /// Tells the layer above of a session, unless that has ended already.
     /// Tells the layer above of a new session; `false` when it has ended already, and there is nothing to tell.
     pub(crate) fn announce(&self, session: &Arc<Session>) -> bool {
         tracing::debug!(

@@ -274,7 +274,7 @@ impl Queue {
         self.push_early(Item::Ping);
     }
 
-    /// Whether a ping waits that has not begun to go out.
+    /// Whether a ping waits, or is going out.
     pub(crate) fn has_ping(&self) -> bool {
         self.items.iter().take(2).any(|item| matches!(item, Item::Ping))
     }

@@ -234,9 +234,9 @@ async fn connections_outlive_sessions() {
 /// vanished leave none behind; that of a proxy stays, for its other clients.
 #[tokio::test]
 async fn a_connection_ends_when_no_poll_follows_the_last() {
-    let short = Duration::from_millis(300);
+    let (short, timeout) = (Duration::from_millis(100), Duration::from_secs(1));
     for (through, proxy) in [(false, false), (true, false), (false, true), (true, true)] {
-        let mut options = Server::builder().ping_interval(short).ping_timeout(short);
+        let mut options = Server::builder().ping_interval(short).ping_timeout(timeout);
         if proxy {
             options = options.trusted_proxies(TrustedProxies::networks(["127.0.0.1"]).unwrap());
         }
@@ -256,17 +256,18 @@ async fn a_connection_ends_when_no_poll_follows_the_last() {
         let query = format!("transport=polling&sid={}", open["sid"].as_str().unwrap());
         assert_eq!(ask(&mut stream, "GET", &query, "").await, "2");
         if proxy {
-            let still = tokio::time::timeout(short * 4, stream.read(&mut [0; 1])).await;
+            let still = tokio::time::timeout(timeout + short, stream.read(&mut [0; 1])).await;
             assert!(still.is_err(), "it was closed");
         } else {
             assert_eq!(rest(&mut stream).await, "");
-            assert_eq!(io.metrics().limit(Limit::IdleTime), 1);
         }
+        assert_eq!(io.metrics().limit(Limit::IdleTime), 0, "no limit that clients run into");
         io.close_within(Duration::ZERO).await;
     }
 }
 
 /// F-SEC-01: a client that takes an answer slowly and steadily is not one that takes nothing.
+#[cfg(any(target_os = "android", target_os = "linux"))]
 #[tokio::test]
 async fn slow_readers_get_all_of_an_answer() {
     let io = Server::builder().write_timeout(Duration::from_secs(1)).build();

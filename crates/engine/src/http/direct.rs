@@ -176,8 +176,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 }
                 if self.poll_fill(cx)?.is_pending() {
                     ready!(self.patience.poll_over(cx));
-                    let limit = if idle { Limit::IdleTime } else { Limit::HeaderTime };
-                    engine.count_limit(limit, None);
+                    match idle {
+                        true if polled => {}
+                        true => engine.count_limit(Limit::IdleTime, None),
+                        false => engine.count_limit(Limit::HeaderTime, None),
+                    }
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 if mem::take(&mut idle) {

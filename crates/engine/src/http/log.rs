@@ -53,8 +53,9 @@ pub(super) fn refused(engine: &Engine, parts: &Parts, cause: &Cause) {
         }
         Cause::Session(sid) if engine.shared().has_known(sid) => return,
         Cause::Session(_) => {
-            "refused requests of sessions that are not here and have not ended here lately; after a restart this is normal, but if several servers \
-             share the load, the balancer has to keep a client on one of them, or clients have to use WebSocket alone"
+            "refused requests of sessions that are not here and have not ended here lately; after a restart this is \
+             normal, but if several servers share the load, the balancer has to keep a client on one of them, or \
+             clients have to use WebSocket alone"
         }
         Cause::BodyTooLarge => return too_large(engine, "polling"),
         Cause::HeadTooLarge => "refused a request with a large head; max_head allows more",

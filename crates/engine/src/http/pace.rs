@@ -7,7 +7,6 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -22,8 +21,8 @@ use crate::limit::Limit;
 /// What a connection is at.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// Waits for a request since then, for so long at most.
-    Idle(Instant, Duration),
+    /// Waits for a request.
+    Idle { since: Instant, polled: bool },
     /// The head of a request has begun then.
     Head(Instant),
     /// A request is being answered, or the connection has become something else: that has times of its own.
@@ -93,8 +92,7 @@ impl Pace {
     fn pause(&self) {
         let reader = {
             let mut state = self.state.lock();
-            let time = self.engine.config().idle_time(mem::take(&mut state.polled));
-            state.stage = Stage::Idle(Instant::now(), time);
+            state.stage = Stage::Idle { since: Instant::now(), polled: mem::take(&mut state.polled) };
             state.read = 0;
             state.reader.take()
         };
@@ -116,7 +114,7 @@ impl Pace {
 
     fn has_read(&self, bytes: usize) {
         let mut state = self.state.lock();
-        if let Stage::Idle(..) = state.stage {
+        if let Stage::Idle { .. } = state.stage {
             state.stage = Stage::Head(Instant::now());
         }
         state.read += bytes;
@@ -125,18 +123,20 @@ impl Pace {
     /// A client that is still taking the last answer, which hyper holds as a whole, has not been idle.
     fn is_sending(&self) -> bool {
         let mut state = self.state.lock();
-        let Stage::Idle(since, _) = &mut state.stage else { return false };
+        let Stage::Idle { since, .. } = &mut state.stage else { return false };
         *since = Instant::now();
         true
     }
 
-    /// Until when a read may wait, and what limit that is. If there is none, `reader` is woken when there is one.
-    fn deadline(&self, reader: &Waker) -> Option<(Instant, Limit)> {
+    /// Until when a read may wait, and what limit that is, if it is one to count. If there is none, `reader` is woken when there is one.
+    fn deadline(&self, reader: &Waker) -> Option<(Instant, Option<Limit>)> {
         let config = self.engine.config();
         let mut state = self.state.lock();
         match state.stage {
-            Stage::Idle(since, time) => Some((since + time, Limit::IdleTime)),
-            Stage::Head(since) => Some((since + config.header_timeout, Limit::HeaderTime)),
+            Stage::Idle { since, polled } => {
+                Some((since + config.idle_time(polled), (!polled).then_some(Limit::IdleTime)))
+            }
+            Stage::Head(since) => Some((since + config.header_timeout, Some(Limit::HeaderTime))),
             Stage::Busy => {
                 state.reader = Some(reader.clone());
                 None
@@ -172,7 +172,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             }
             ready!(timer.as_mut().poll(cx));
             if !(this.sending && this.pace.is_sending()) {
-                this.pace.engine.count_limit(limit, None);
+                if let Some(limit) = limit {
+                    this.pace.engine.count_limit(limit, None);
+                }
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }

@@ -35,10 +35,10 @@ use crate::stream::WebSocket;
 /// hyper takes heads of so many bytes in any case.
 const LEAST_HEAD: usize = 8 << 10;
 
-/// Whether the connection of requests with these extensions is that of a proxy, which has one for many clients.
+/// Whether the connection of requests with these extensions is that of a proxy, which has one for many clients: one that is
+/// named, or one without an address.
 pub(super) fn is_proxy(config: &Config, known: &Extensions) -> bool {
-    let peer = known.get::<PeerAddr>().map(|peer| peer.0);
-    config.trusted_proxies.trusts(peer)
+    known.get::<PeerAddr>().is_none_or(|peer| config.trusted_proxies.trusts(Some(peer.0)))
 }
 
 /// Answers a request to the engine's path, whatever the body type. Must run inside a tokio runtime.

@@ -6,7 +6,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::Config;
 
-/// How often a silent peer is asked before the connection ends: an outage in between costs nothing.
+/// How often a silent peer is asked at least before the connection ends: an outage in between costs nothing.
 const QUESTIONS: u32 = 10;
 /// The kernel counts in seconds, and takes no more than so many.
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,8 +15,9 @@ const MOST: Duration = Duration::from_secs(32_767);
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT: u32 = 128 << 10;
 
-/// For connections with requests of HTTP. A peer that is gone has as long as its session: ping interval and timeout, and what
-/// is being delivered to it at least `write_timeout`. Linux hands these options from a listener on to what that accepts.
+/// For connections with requests of HTTP. A peer that is gone has as long as its session, ping interval and timeout, or
+/// `write_timeout` if that is more. If nothing is on its way it is asked near the end. Linux hands these options from a listener
+/// on to what that accepts.
 pub(crate) fn for_requests(socket: &SockRef<'_>, config: &Config) {
     let apart = Duration::from_secs((config.ping_timeout / QUESTIONS).as_secs()).clamp(SECOND, MOST);
     let first = silence(config).saturating_sub(apart * QUESTIONS).clamp(SECOND, MOST);
@@ -28,7 +29,7 @@ pub(crate) fn for_requests(socket: &SockRef<'_>, config: &Config) {
 
 /// Whether [`for_requests`] has been called for this socket, or for the listener that has handed its options on.
 pub(crate) fn is_prepared(socket: &SockRef<'_>) -> bool {
-    socket.tcp_nodelay().unwrap_or(false)
+    socket.keepalive().unwrap_or(false)
 }
 
 /// For a connection that may carry a WebSocket: what is too slow to be taken is ended by `write_timeout`, which says so, before the
@@ -95,13 +96,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let _early = TcpStream::connect(address).await.unwrap();
-        for_requests(&SockRef::from(&listener), &config);
-        let _client = TcpStream::connect(address).await.unwrap();
         let (early, _) = listener.accept().await.unwrap();
+        for_requests(&SockRef::from(&listener), &config);
         assert!(!is_prepared(&SockRef::from(&early)), "it was there before");
+        let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let accepted = SockRef::from(&accepted);
-        assert!(is_prepared(&accepted) && accepted.keepalive().unwrap());
+        assert!(is_prepared(&accepted) && accepted.tcp_nodelay().unwrap());
         assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
         let asked = accepted.tcp_keepalive_time().unwrap();
         let apart = accepted.tcp_keepalive_interval().unwrap();
@@ -111,7 +112,7 @@ mod tests {
         [asked, apart, taken, websocket].map(|time| time.as_secs())
     }
 
-    /// F-SEC-01: without a word of its peer a connection ends within interval and timeout, after ten questions if there is time.
+    /// F-SEC-01: without a word of its peer a connection ends within interval and timeout, or `write_timeout` if that is more.
     #[tokio::test]
     async fn the_kernel_ends_connections_whose_peer_is_gone() {
         assert_eq!(times(25_000, 20_000, 30_000).await, [25, 2, 45, 60]);

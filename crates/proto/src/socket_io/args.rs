@@ -135,13 +135,6 @@ impl fmt::Debug for RawArgs {
     }
 }
 
-/// The JSON of all arguments, as [`json`](RawArgs::json) has it.
-impl fmt::Display for RawArgs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.json())
-    }
-}
-
 /// Equal when text and attachments are equal, byte for byte.
 impl PartialEq for RawArgs {
     fn eq(&self, other: &Self) -> bool {
@@ -198,7 +191,6 @@ mod tests {
         assert_eq!(args.iter().next_back(), args.get(3));
         assert_eq!(args.get(4), None);
         assert_eq!(args.json(), r#"1 , "a,b" ,[2, 3],{"a": 4}"#);
-        assert_eq!(args.to_string(), args.json());
         assert!(args.attachments().is_empty());
     }
 

@@ -192,7 +192,7 @@ impl Builder {
     /// How long a connection of HTTP may be idle between two requests, where the server listens by itself. Default 75 s:
     /// longer than proxies keep theirs. After the answer to a poll it is a little less than
     /// [`ping_timeout`](Builder::ping_timeout) if that is less, unless it was a [trusted proxy](Builder::trusted_proxies) that
-    /// asked: a client that is there polls again at once.
+    /// asked, or by a Unix socket: a client that is there polls again at once.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.engine.keep_alive_timeout = timeout;
         self

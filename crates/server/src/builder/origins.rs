@@ -41,7 +41,14 @@ impl<T: NamedOrigins> AllowedOrigins<Named> for T {
 
 impl<I: IntoIterator<Item: Into<String>>> AllowedOrigins<Listed> for I {
     fn into_origins(self) -> Origins {
-        of_list(self.into_iter().map(Into::into).collect())
+        let origins = of_list(self.into_iter().map(Into::into).collect());
+        if matches!(origins, Origins::Disabled) {
+            tracing::warn!(
+                target: "wirebird::engineio",
+                "the list of allowed origins is empty, so that origins are not checked; `Origins::Disabled` says that on purpose"
+            );
+        }
+        origins
     }
 }
 
