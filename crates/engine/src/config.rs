@@ -10,6 +10,7 @@ use crate::deflate::Deflate;
 use crate::gate::Gate;
 use crate::http::ClientFiles;
 use crate::id::{IdGenerator, RandomIds};
+use crate::limit::Limit;
 use crate::protocol::Protocol;
 use crate::proxies::TrustedProxies;
 
@@ -267,9 +268,14 @@ impl Config {
         self.allow_upgrades && self.transports.websocket
     }
 
-    /// How long a connection may be idle; one that has answered a poll ends before its session does for want of another.
-    pub(crate) fn idle_time(&self, polled: bool) -> Duration {
-        if polled { self.keep_alive_timeout.min(self.ping_timeout * 9 / 10) } else { self.keep_alive_timeout }
+    /// How long a connection may be idle, and the limit that this is. One that has answered a poll ends before its session
+    /// does for want of another; that is no limit that clients run into.
+    pub(crate) fn idle_time(&self, polled: bool) -> (Duration, Option<Limit>) {
+        if polled {
+            (self.keep_alive_timeout.min(self.ping_timeout * 9 / 10), None)
+        } else {
+            (self.keep_alive_timeout, Some(Limit::IdleTime))
+        }
     }
 
     /// The time between pings that clients are told.

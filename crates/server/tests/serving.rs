@@ -61,6 +61,17 @@ async fn serve(io: &Server, app: Router) -> (SocketAddr, JoinHandle<std::io::Res
     (addr, tokio::spawn(async move { io.serve_app(listener, app).await }))
 }
 
+/// A server by itself, or `through` an application.
+async fn serve_either_way(io: &Server, through: bool) -> SocketAddr {
+    if through {
+        return serve(io, Router::new().layer(io.layer())).await.0;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (addr, io) = (listener.local_addr().unwrap(), io.clone());
+    tokio::spawn(async move { io.serve_listener(listener).await });
+    addr
+}
+
 /// Waits until the server has closed a connection; what it says before.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
@@ -211,15 +222,7 @@ async fn connections_outlive_sessions() {
     let short = Duration::from_millis(100);
     for through in [false, true] {
         let io = Server::builder().ping_interval(short).ping_timeout(short).build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        tokio::spawn({
-            let io = io.clone();
-            async move {
-                let app = Router::new().layer(io.layer());
-                if through { io.serve_app(listener, app).await } else { io.serve_listener(listener).await }
-            }
-        });
+        let addr = serve_either_way(&io, through).await;
         let mut stream = TcpStream::connect(addr).await.unwrap();
         ask(&mut stream, "GET", "transport=polling", "").await;
         until("sessions", || io.engine().session_count() == 0).await;
@@ -241,15 +244,7 @@ async fn a_connection_ends_when_no_poll_follows_the_last() {
             options = options.trusted_proxies(TrustedProxies::networks(["127.0.0.1"]).unwrap());
         }
         let io = options.build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        tokio::spawn({
-            let io = io.clone();
-            async move {
-                let app = Router::new().layer(io.layer());
-                if through { io.serve_app(listener, app).await } else { io.serve_listener(listener).await }
-            }
-        });
+        let addr = serve_either_way(&io, through).await;
         let mut stream = TcpStream::connect(addr).await.unwrap();
         let opened = ask(&mut stream, "GET", "transport=polling", "").await;
         let open: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();

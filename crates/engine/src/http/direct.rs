@@ -159,7 +159,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         let config = engine.config();
         let mut idle = self.served && self.input.is_empty();
         let polled = mem::take(&mut self.polled) && !self.is_proxy;
-        let time = if idle { config.idle_time(polled) } else { config.header_timeout };
+        let for_head = (config.header_timeout, Some(Limit::HeaderTime));
+        let (time, mut limit) = if idle { config.idle_time(polled) } else { for_head };
         self.patience.begin(Instant::now() + time);
         self.served = true;
         // What came in small pieces is not looked at again for each of them.
@@ -176,15 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 }
                 if self.poll_fill(cx)?.is_pending() {
                     ready!(self.patience.poll_over(cx));
-                    match idle {
-                        true if polled => {}
-                        true => engine.count_limit(Limit::IdleTime, None),
-                        false => engine.count_limit(Limit::HeaderTime, None),
+                    if let Some(limit) = limit {
+                        engine.count_limit(limit, None);
                     }
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 if mem::take(&mut idle) {
-                    self.patience.begin(Instant::now() + config.header_timeout);
+                    limit = for_head.1;
+                    self.patience.begin(Instant::now() + for_head.0);
                 }
             }
         })

@@ -120,21 +120,24 @@ impl Pace {
         state.read += bytes;
     }
 
-    /// A client that is still taking the last answer, which hyper holds as a whole, has not been idle.
-    fn is_sending(&self) -> bool {
+    /// A client that is still taking the last answer, which hyper holds as a whole, has not been idle: it is from now on.
+    /// `false` when the connection is not.
+    fn idle_anew(&self) -> bool {
         let mut state = self.state.lock();
         let Stage::Idle { since, .. } = &mut state.stage else { return false };
         *since = Instant::now();
         true
     }
 
-    /// Until when a read may wait, and what limit that is, if it is one to count. If there is none, `reader` is woken when there is one.
+    /// Until when a read may wait, and what limit that is, if it is one to count. If there is no such time, `reader` is woken
+    /// when there is one.
     fn deadline(&self, reader: &Waker) -> Option<(Instant, Option<Limit>)> {
         let config = self.engine.config();
         let mut state = self.state.lock();
         match state.stage {
             Stage::Idle { since, polled } => {
-                Some((since + config.idle_time(polled), (!polled).then_some(Limit::IdleTime)))
+                let (time, limit) = config.idle_time(polled);
+                Some((since + time, limit))
             }
             Stage::Head(since) => Some((since + config.header_timeout, Some(Limit::HeaderTime))),
             Stage::Busy => {
@@ -171,7 +174,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 timer.as_mut().reset(end);
             }
             ready!(timer.as_mut().poll(cx));
-            if !(this.sending && this.pace.is_sending()) {
+            if !(this.sending && this.pace.idle_anew()) {
                 if let Some(limit) = limit {
                     this.pace.engine.count_limit(limit, None);
                 }
